@@ -1,0 +1,190 @@
+"""Acceptance: how a request becomes a job exactly once, whatever line the process dies at.
+
+A keyed request (a dropped file, an Idempotency-Key) is known by its key for good. Its ticket is
+one file with several names, given in this order:
+
+    1. seen/pending/<job_id>.json     the intent                               ┐ durable
+    2. seen/<xx>/<key>                exclusive: the key is taken by this job  ┘ together
+    3. work/queued/<ticket name>      the job                                    durable
+    4. the name of step 1 is removed; then the caller removes the dropped file
+
+A crash before 2 leaves an intent that no one was told of: dropped, or completed if its key is
+still free, which is the same for who asked. A crash after 2 leaves an intent whose key is its
+own: `recover` publishes the ticket, unless its id has reached some state already. Nothing else
+ever needs repair. Requests without a key take step 3 alone.
+
+A refused file takes its key too (`remember_rejection`), so that an rsync which sends it again
+is acknowledged, not refused again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from spool import durable
+from spool.catalogue import Catalogue
+from spool.door import resolve
+from spool.ids import is_job_id
+from spool.jobs import JobRequest
+from spool.layout import Spool
+from spool.problems import Problem
+from spool.states import job_ids_with_tickets
+from spool.tickets import FORMAT, Ticket
+
+# Many tools that read pictures take seeds of 32 bits only.
+_DRAWN_SEEDS = 2**32 - 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who sent a request, and through which door."""
+
+    origin: str
+    owner_uid: int
+    drop_name: str | None = None
+    key: str | None = None
+    job_id: str | None = None
+    """The id the sender wishes for; taken if it is well-formed and free."""
+
+
+def draw_ticket(spool: Spool, request: JobRequest, catalogue: Catalogue, sender: Sender) -> Ticket:
+    """Freeze `request` into a ticket with an id of its own, drawing the seed if none is given.
+
+    Raises Problem (422) if no model can render it. A crash leaves an empty progress file.
+    """
+    seed = request.seed
+    if seed is None:
+        seed = secrets.randbelow(_DRAWN_SEEDS)
+    job = resolve(request, seed, catalogue)
+    return Ticket(
+        job_id=_reserve(spool, sender.job_id),
+        request=request,
+        seed=seed,
+        job=job,
+        origin=sender.origin,
+        owner_uid=sender.owner_uid,
+        digest=digest(request),
+        drop_name=sender.drop_name,
+        key=sender.key,
+    )
+
+
+def digest(request: JobRequest) -> str:
+    """A digest of what was asked, equal for equal requests however they were spelled."""
+    canonical = json.dumps(request.model_dump(mode="json"), sort_keys=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def admit(spool: Spool, ticket: Ticket) -> None:
+    """Queue a ticket that has no key. Durable on return; after a crash it is queued or not."""
+    durable.publish(spool.queued / str(ticket.name), ticket.encode(), scratch=spool.tmp)
+
+
+def admit_keyed(spool: Spool, ticket: Ticket) -> bool:
+    """Queue `ticket` under its key, or return False if the key is known. Durable on return."""
+    if ticket.key is None:
+        raise ValueError("the ticket has no key")
+    intent = spool.pending / f"{ticket.job_id}.json"
+    key = key_path(spool, ticket.key)
+    with _admissions(spool):
+        durable.make_directory(key.parent, mode=0o700, durable=True)
+        with durable.scratch_file(spool.tmp, ticket.encode(), durable=True) as temporary:
+            temporary.rename(intent)
+        won = durable.link(intent, key)
+        durable.sync_directories(spool.pending, key.parent, spool.tmp)
+        if won:
+            _publish(spool, intent, ticket)
+        else:
+            durable.remove([intent, spool.events(ticket.job_id)])
+    return won
+
+
+def recover_admissions(spool: Spool) -> list[str]:
+    """Complete or drop the intents that dead processes left; the job ids that were queued."""
+    queued = []
+    with _admissions(spool):
+        intents = sorted(spool.pending.glob("*.json"))
+        living = job_ids_with_tickets(spool) if intents else set()
+        for intent in intents:
+            ticket = Ticket.decode(intent.read_bytes())
+            key = key_path(spool, ticket.key or "")
+            durable.make_directory(key.parent, mode=0o700, durable=True)
+            ours = durable.link(intent, key) or key.samefile(intent)
+            durable.sync_directories(spool.pending, key.parent)
+            if not ours or ticket.job_id in living or spool.record(ticket.job_id).exists():
+                intent.unlink()
+                continue
+            _publish(spool, intent, ticket)
+            queued.append(ticket.job_id)
+    return queued
+
+
+def _publish(spool: Spool, intent: Path, ticket: Ticket) -> None:
+    durable.link(intent, spool.queued / str(ticket.name))
+    durable.sync_directories(spool.queued)
+    intent.unlink()
+
+
+def _admissions(spool: Spool) -> FileLock:
+    # Who holds it knows that every intent it sees is a dead process's.
+    return FileLock(spool.lock("admissions"), fallback_to_soft=False)
+
+
+def key_of(*parts: object) -> str:
+    """The key of a request that is known by `parts`: a SHA-256 in hexadecimal."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def key_path(spool: Spool, key: str) -> Path:
+    """Where `key`, a digest in hexadecimal, is remembered."""
+    return spool.seen / key[:2] / key
+
+
+def is_known(spool: Spool, key: str) -> bool:
+    """Whether `key` was accepted or refused before; notes the sighting, from which it ages."""
+    try:
+        os.utime(key_path(spool, key))
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def remember_rejection(spool: Spool, key: str, problem: Problem) -> None:
+    """Make `key` known as refused. Durable on return."""
+    path = key_path(spool, key)
+    durable.make_directory(path.parent, mode=0o700, durable=True)
+    document = {"format": FORMAT, "rejection": problem.as_json()}
+    durable.publish(path, json.dumps(document).encode() + b"\n", scratch=spool.tmp)
+
+
+def _reserve(spool: Spool, wish: str | None) -> str:
+    """A job id that no one else has, made so by creating its progress file exclusively."""
+    if (
+        wish is not None
+        and is_job_id(wish)
+        and not spool.record(wish).exists()
+        and _take(spool, wish)
+    ):
+        return wish
+    while True:
+        job_id = spool.clock.draw()
+        if _take(spool, job_id):
+            return job_id
+
+
+def _take(spool: Spool, job_id: str) -> bool:
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+    try:
+        descriptor = os.open(spool.events(job_id), flags, durable.FILE_MODE)
+    except FileExistsError:
+        return False
+    os.fchmod(descriptor, durable.FILE_MODE)
+    os.close(descriptor)
+    return True

@@ -1,0 +1,119 @@
+"""What the slots can render, as they publish it in slots/<slot>.json.
+
+Every door checks requests against the catalogue, which needs no GPU and no running daemon: a
+slot's file stays when its daemon stops.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any, Self
+
+from spool import durable
+from spool.layout import Spool
+
+FORMAT = 1
+
+
+class SlotState(StrEnum):
+    """What a slot is doing."""
+
+    STARTING = "starting"
+    IDLE = "idle"
+    RENDERING = "rendering"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """A model as users see it.
+
+    `parameter_schema` is the JSON Schema (2020-12) of the requests it takes, defaults included;
+    each of `available_loras` has id, name, trigger_words, weight and trigger_weight.
+    """
+
+    name: str
+    family: str
+    parameter_schema: dict[str, Any]
+    default: bool = False
+    available_loras: tuple[dict[str, Any], ...] = ()
+    output_format: str = "png"
+    suggested_prompts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SlotReport:
+    """The content of slots/<slot>.json; `heartbeat` is the instant of its writing (ISO 8601)."""
+
+    slot: str
+    state: SlotState
+    heartbeat: str
+    pid: int
+    device: str
+    models: tuple[ModelEntry, ...]
+    job_id: str | None = None
+
+    def encode(self) -> bytes:
+        return json.dumps({"format": FORMAT, **asdict(self)}, ensure_ascii=False).encode() + b"\n"
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Read a report. Raises ValueError, TypeError or KeyError if it is not one."""
+        document = json.loads(data)
+        if document.pop("format") != FORMAT:
+            raise ValueError("unknown format of slot report")
+        models = tuple(
+            ModelEntry(
+                **{
+                    **model,
+                    "available_loras": tuple(model["available_loras"]),
+                    "suggested_prompts": tuple(model["suggested_prompts"]),
+                }
+            )
+            for model in document.pop("models")
+        )
+        return cls(**{**document, "state": SlotState(document["state"])}, models=models)
+
+
+def publish_report(spool: Spool, report: SlotReport) -> None:
+    """Replace the slot's report. Not durable: the next one is seconds away."""
+    path = spool.slots / f"{report.slot}.json"
+    durable.replace(path, report.encode(), scratch=spool.tmp, durable=False)
+
+
+def read_reports(spool: Spool) -> tuple[SlotReport, ...]:
+    """The reports of all slots, by name. What cannot be read is passed over, not removed."""
+    reports = []
+    for path in sorted(spool.slots.glob("*.json")):
+        try:
+            reports.append(SlotReport.decode(path.read_bytes()))
+        except (OSError, ValueError, TypeError, KeyError):
+            continue
+    return tuple(reports)
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The models of all slots by name, in the order of the slots' reports."""
+
+    models: dict[str, ModelEntry] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, reports: tuple[SlotReport, ...]) -> Self:
+        models: dict[str, ModelEntry] = {}
+        for report in reports:
+            for model in report.models:
+                models.setdefault(model.name, model)
+        return cls(models)
+
+    @classmethod
+    def read(cls, spool: Spool) -> Self:
+        return cls.of(read_reports(spool))
+
+    @property
+    def default(self) -> ModelEntry | None:
+        """The model of a request that names none: the one marked default, else the first."""
+        entries = list(self.models.values())
+        return next((entry for entry in entries if entry.default), entries[0] if entries else None)

@@ -1,0 +1,155 @@
+"""genzo: its arguments, and the exit statuses 0 (done), 1 (not done, with the reason), 2 (usage).
+
+Each command imports what it needs when it runs: `genzo queue` in a shell prompt must be quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from spool.problems import SpoolError
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def main() -> None:
+    """Run the command and exit with its status."""
+    arguments = _parser().parse_args()
+    command: Command = arguments.command
+    try:
+        status = command(arguments)
+    except (SpoolError, OSError) as error:
+        print(f"genzo: {error}", file=sys.stderr)
+        status = 1
+    except BrokenPipeError:
+        status = 1
+    except KeyboardInterrupt:
+        status = 130
+    sys.exit(status)
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    # Suppressed, so that a command's missing option does not undo one before the command.
+    common.add_argument(
+        "--spool", type=Path, metavar="DIR", default=argparse.SUPPRESS, help="the spool's directory"
+    )
+    common.add_argument(
+        "--config", type=Path, metavar="FILE", default=argparse.SUPPRESS, help="the configuration"
+    )
+    parser = argparse.ArgumentParser(
+        prog="genzo", description="Drop a job into a spool, get a picture.", parents=[common]
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(name: str, command: Command, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=f"{text}.", parents=[common])
+        sub.set_defaults(command=command)
+        return sub
+
+    init = add("init", _init, "Make a directory a spool")
+    init.add_argument("directory", type=Path, nargs="?", metavar="DIR")
+    _add_submit(add("submit", _submit, "Queue a job and print its id"))
+    queue = add("queue", _queue, "Show the jobs that run, wait or are on hold")
+    queue.add_argument("--json", action="store_true", help="print a JSON list")
+    show = add("show", _show, "Show one job")
+    show.add_argument("job_id", metavar="ID")
+    show.add_argument("--json", action="store_true", help="print what GET /api/jobs/ID answers")
+    watch = add("watch", _watch, "Follow jobs to their end, with a progress bar each")
+    watch.add_argument("job_ids", nargs="+", metavar="ID")
+    cancel = add("cancel", _cancel, "Cancel jobs")
+    cancel.add_argument("job_ids", nargs="+", metavar="ID")
+    demo = add("demo", _demo, "Render two pictures on a fresh spool and show them over HTTP")
+    demo.add_argument(
+        "--port", type=int, default=8000, help="port of the page, 0 for any (%(default)s)"
+    )
+    return parser
+
+
+def _add_submit(parser: argparse.ArgumentParser) -> None:
+    def number(text: str) -> Any:
+        return float(text) if "." in text or "e" in text.lower() else int(text)
+
+    parser.add_argument("prompt", nargs="?", metavar="PROMPT", help="what the picture shows")
+    parser.add_argument(
+        "--file", metavar="JOB.json", help="a job file instead; - is standard input"
+    )
+    parser.add_argument("--negative-prompt", metavar="TEXT")
+    parser.add_argument("--model", metavar="NAME")
+    parser.add_argument("--sampler", metavar="NAME")
+    parser.add_argument("--name", metavar="TEXT", help="a name for people")
+    for name in ("width", "height", "steps", "seed", "count", "priority", "guidance-scale"):
+        parser.add_argument(f"--{name}", type=number, metavar="N")
+    parser.add_argument(
+        "--lora",
+        action="append",
+        dest="loras",
+        metavar="ID[:WEIGHT[:TRIGGER_WEIGHT]]",
+        help="a LoRA to apply; may be repeated",
+    )
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    from spool.cli.places import spool_directory
+    from spool.layout import Spool
+
+    spool = Spool.create(arguments.directory or spool_directory(arguments))
+    print(spool.root)
+    print(
+        f"A spool. Next: genzod --spool {spool.root} & and then\n"
+        f'genzo submit --spool {spool.root} "a red circle on a white background"',
+        file=sys.stderr,
+    )
+    return 0
+
+
+def _submit(arguments: argparse.Namespace) -> int:
+    from spool.cli.submit import submit
+
+    return submit(arguments)
+
+
+def _queue(arguments: argparse.Namespace) -> int:
+    from spool.cli.show import queue
+
+    return queue(arguments)
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    from spool.cli.show import show
+
+    return show(arguments)
+
+
+def _watch(arguments: argparse.Namespace) -> int:
+    from spool.cli.places import open_spool
+    from spool.cli.watch import watch
+
+    return watch(open_spool(arguments), arguments.job_ids)
+
+
+def _cancel(arguments: argparse.Namespace) -> int:
+    from spool.cli.places import open_spool
+    from spool.finishing import cancel
+
+    spool = open_spool(arguments)
+    failed = False
+    for job_id in arguments.job_ids:
+        status = cancel(spool, job_id)
+        failed |= status is None
+        if status is None:
+            print(f"genzo: no job {job_id} in {spool.root}", file=sys.stderr)
+        else:
+            asked = " (asked to stop at its next step)" if status == "processing" else ""
+            print(f"{job_id} {status}{asked}")
+    return int(failed)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from spool.cli.demo import demo
+
+    return demo(arguments.port)

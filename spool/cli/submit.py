@@ -1,0 +1,97 @@
+"""`genzo submit`: a job from arguments or a file, checked and queued on the spot.
+
+Without write permission on work/ the job is dropped into incoming/ under an id of its own, as
+any stranger's would be; intake keeps that id.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from spool import durable
+from spool.acceptance import Sender, admit, draw_ticket
+from spool.catalogue import Catalogue
+from spool.cli.places import open_spool
+from spool.ids import Clock
+from spool.jobs import JobRequest, parse_request
+from spool.layout import Spool
+from spool.problems import Problem
+from spool.strict_json import parse
+
+_OPTIONS = (
+    "negative_prompt",
+    "model",
+    "sampler",
+    "name",
+    "width",
+    "height",
+    "steps",
+    "seed",
+    "count",
+    "priority",
+    "guidance_scale",
+)
+
+
+def submit(arguments: argparse.Namespace) -> int:
+    """Queue the job and print its id alone. Raises Problem if it is refused."""
+    spool = open_spool(arguments)
+    request = parse_request(_document(arguments))
+    if os.access(spool.queued, os.W_OK):
+        sender = Sender("cli", os.getuid())
+        ticket = draw_ticket(spool, request, Catalogue.read(spool), sender)
+        admit(spool, ticket)
+        print(ticket.job_id)
+    else:
+        print(_drop(spool, request))
+    return 0
+
+
+def _document(arguments: argparse.Namespace) -> Any:
+    if (arguments.prompt is None) == (arguments.file is None):
+        raise Problem("Usage", "give either a PROMPT or --file JOB.json")
+    if arguments.file is not None:
+        document = parse(_read(arguments.file))
+    else:
+        document = {"prompt": arguments.prompt}
+    asked = {name: getattr(arguments, name) for name in _OPTIONS}
+    asked["loras"] = [_lora(text) for text in arguments.loras] if arguments.loras else None
+    if isinstance(document, dict):
+        document |= {name: value for name, value in asked.items() if value is not None}
+    return document
+
+
+def _read(name: str) -> bytes:
+    return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+
+
+def _lora(text: str) -> dict[str, Any]:
+    """`ID[:WEIGHT[:TRIGGER_WEIGHT]]` as it stands in a job file."""
+    name, *weights = text.split(":")
+    try:
+        numbers = [float(weight) for weight in weights]
+    except ValueError:
+        raise Problem(
+            "Usage", f"--lora {text!r}: write ID, ID:WEIGHT or ID:WEIGHT:TRIGGER"
+        ) from None
+    return {"id": name, **dict(zip(("weight", "trigger_weight"), numbers, strict=False))}
+
+
+def _drop(spool: Spool, request: JobRequest) -> str:
+    """Drop the job into incoming/, whole at once: written under a dot-name, then renamed."""
+    job_id = Clock().draw()
+    text = json.dumps(request.model_dump(mode="json", exclude_unset=True), ensure_ascii=False)
+    temporary = spool.incoming / f".{job_id}"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, durable.FILE_MODE)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(text.encode())
+        file.flush()
+        os.fchmod(file.fileno(), durable.FILE_MODE)
+        os.fsync(file.fileno())
+    temporary.rename(spool.incoming / f"{job_id}.json")
+    return job_id

@@ -1,0 +1,128 @@
+"""The one helper that writes files, so that a power cut leaves either nothing or the whole.
+
+Durable means: fsync the file, give it its name, fsync the directory it came to and the one it
+left. ext4, xfs and btrfs each lose a file when a step is left out (xfs and btrfs leave a file
+of zero bytes, btrfs one name in two directories).
+
+A name is given without replacing (`link`, which fails if the name is taken) or replacing
+(`rename`). Modes are set explicitly: a umask of 077 must not hide a spool from its group.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+FILE_MODE = 0o640
+DIRECTORY_MODE = 0o2750
+
+
+def sync_directories(*directories: Path) -> None:
+    """Make the names in each of `directories` durable."""
+    for directory in dict.fromkeys(directories):
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def make_directory(directory: Path, *, mode: int = DIRECTORY_MODE, durable: bool = False) -> None:
+    """Create `directory` and what is missing above it, with `mode` whatever the umask."""
+    if directory.is_dir():
+        return
+    if not directory.parent.is_dir():
+        make_directory(directory.parent, durable=durable)
+    with contextlib.suppress(FileExistsError):
+        directory.mkdir()
+        directory.chmod(mode)
+    if durable:
+        sync_directories(directory.parent)
+
+
+def write_all(descriptor: int, data: bytes | memoryview) -> None:
+    """Write the whole of `data`; a full disk writes a part of it and raises nothing at first."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+@contextmanager
+def scratch_file(scratch: Path, data: bytes, *, durable: bool) -> Iterator[Path]:
+    """A new file in `scratch` that holds `data`; removed at the end if it is still there."""
+    path = scratch / f"{os.getpid()}-{secrets.token_hex(8)}"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+    try:
+        try:
+            write_all(descriptor, data)
+            os.fchmod(descriptor, FILE_MODE)
+            if durable:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def publish(path: Path, data: bytes, *, scratch: Path, durable: bool = True) -> bool:
+    """Create `path` with `data` unless it exists; tell whether it was created.
+
+    `scratch` is a directory of the same file system. After a crash `path` is absent or whole.
+    """
+    with scratch_file(scratch, data, durable=durable) as temporary:
+        created = link(temporary, path)
+    # An existing file is synced too: whoever wrote it may have died before it was.
+    if durable:
+        sync_directories(path.parent, scratch)
+    return created
+
+
+def replace(path: Path, data: bytes, *, scratch: Path, durable: bool = True) -> None:
+    """Give `path` the content `data`; readers and crashes see the old or the new, whole."""
+    with scratch_file(scratch, data, durable=durable) as temporary:
+        temporary.rename(path)
+    if durable:
+        sync_directories(path.parent, scratch)
+
+
+def link(source: Path, target: Path) -> bool:
+    """Give the file `source` the further name `target` unless it is taken; tell which."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except FileExistsError:
+        return False
+    return True
+
+
+def link_or_copy(source: Path, target: Path, *, scratch: Path) -> None:
+    """Make `target` a hard link to `source`, or a copy where links cannot reach. Not durable."""
+    try:
+        link(source, target)
+    except OSError as error:
+        if error.errno not in {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}:
+            raise
+        publish(target, source.read_bytes(), scratch=scratch, durable=False)
+
+
+def move(source: Path, target: Path) -> bool:
+    """Rename `source` to `target` without syncing; False if `source` is no longer there.
+
+    Only for names that no one else can create, since an existing `target` is replaced.
+    """
+    try:
+        source.rename(target)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def remove(paths: Iterable[Path]) -> None:
+    """Remove each of `paths`; one that is gone already is as good."""
+    for path in paths:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,136 @@
+"""The end of a job, in an order that can be taken up again after any line.
+
+    1. pictures and thumbnails        gallery.publish_picture, no-replace
+    2. the record                     no-replace: the first one wins, whoever wrote it
+    3. outgoing/<drop>/<job_id>/      for dropped jobs; result.json last
+    4. the final line of the live sidecar
+    5. the ticket is removed
+
+A ticket whose record exists is at step 3 or later; `settle` does the rest and may be repeated.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePath
+
+from spool import durable
+from spool.claims import MAX_STARTS, Claim, Slot, cancelling, read_claim
+from spool.gallery import PictureName
+from spool.layout import Spool
+from spool.live import LiveWriter, finish_events
+from spool.outcomes import Outcome, record_of
+from spool.records import Record, publish_record, read_record
+from spool.states import Status, find, scan
+
+
+def finish(claim: Claim, record: Record) -> Record:
+    """Finish a claimed job with `record`, or with the one it has already; the record in force."""
+    winner = publish_record(claim.spool, record)
+    settle(claim.spool, claim.path, winner)
+    return winner
+
+
+def settle(spool: Spool, ticket: Path, record: Record) -> None:
+    """Do what follows the record of a job: outgoing, the final line, the ticket's end."""
+    if record.drop_name is not None:
+        _deliver(spool, record, record.drop_name)
+    outcome: dict[str, object] = {"images": [image.filename for image in record.images]}
+    if record.error is not None:
+        outcome["error"] = record.error
+    finish_events(spool, record.job_id, record.status, record.starts, **outcome)
+    durable.remove([spool.cancel_request(record.job_id), ticket])
+
+
+def recover(slot: Slot, *, starting: bool) -> list[str]:
+    """Bring every orphaned ticket to where it belongs; one sentence for each.
+
+    With a record: finished. After MAX_STARTS starts: held, since it has killed its daemon that
+    often. Otherwise: queued again, with its count of starts.
+    """
+    report = [_recover_one(claim) for claim in slot.orphans(starting=starting)]
+    with cancelling(slot.spool) as directory:
+        for name in scan(directory):
+            claim = read_claim(slot.spool, directory, name)
+            if claim is not None:
+                finish(claim, record_of(claim.ticket, Outcome(Status.CANCELLED, name.starts)))
+                report.append(f"{name.job_id}: cancelled, completed after a crash")
+    return report
+
+
+def _recover_one(claim: Claim) -> str:
+    spool, job_id = claim.spool, claim.job_id
+    record = read_record(spool, job_id)
+    if record is not None:
+        settle(spool, claim.path, record)
+        return f"{job_id}: {record.status}, completed after a crash"
+    if claim.name.starts >= MAX_STARTS:
+        reason = f"its daemon died {claim.name.starts} times after it was started"
+        with LiveWriter(spool, job_id, claim.name.starts) as live:
+            live.append(Status.HELD, {"reason": reason})
+        claim.path.rename(spool.held / str(claim.name))
+        return f"{job_id}: held, {reason}"
+    claim.put_back(claim.name.starts)
+    return f"{job_id}: queued again after {claim.name.starts} start(s)"
+
+
+def cancel(spool: Spool, job_id: str) -> Status | None:
+    """Cancel a job; its status after that, or None if there is no such job.
+
+    A queued or held job is cancelled at once. A processing one is asked to stop (PROCESSING is
+    returned) and does so at its next step; a finished one keeps its final status.
+    """
+    for _ in range(2):
+        found = find(spool, job_id)
+        if found is None:
+            record = read_record(spool, job_id)
+            if record is not None:
+                return record.status
+        elif found.status is Status.PROCESSING:
+            return _request_cancel(spool, job_id)
+        elif _cancel_waiting(spool, found.path):
+            return Status.CANCELLED
+    return None
+
+
+def _cancel_waiting(spool: Spool, path: Path) -> bool:
+    """Claim the ticket for cancelling and finish it; False if a daemon was faster."""
+    with cancelling(spool) as directory:
+        if not durable.move(path, directory / path.name):
+            return False
+        for name in scan(directory):
+            claim = read_claim(spool, directory, name)
+            if claim is not None:
+                finish(claim, record_of(claim.ticket, Outcome(Status.CANCELLED, name.starts)))
+    return True
+
+
+def _request_cancel(spool: Spool, job_id: str) -> Status:
+    durable.replace(spool.cancel_request(job_id), b"", scratch=spool.tmp, durable=False)
+    # The finisher removes the request; if it has just finished, no one else would.
+    record = read_record(spool, job_id)
+    if record is None:
+        return Status.PROCESSING
+    durable.remove([spool.cancel_request(job_id)])
+    return record.status
+
+
+def _deliver(spool: Spool, record: Record, drop_name: str) -> None:
+    """Lay the result of a dropped job where an rsync fetches it; result.json says it is whole."""
+    folder = spool.outgoing / outgoing_name(drop_name) / record.job_id
+    if (folder / "result.json").exists():
+        return
+    durable.make_directory(folder, durable=True)
+    for image in record.images:
+        name = PictureName.parse(image.filename)
+        if name is not None:
+            durable.link_or_copy(name.picture(spool), folder / image.filename, scratch=spool.tmp)
+    sums = "".join(f"{image.sha256}  {image.filename}\n" for image in record.images)
+    if sums:
+        durable.publish(folder / "SHA256SUMS", sums.encode(), scratch=spool.tmp, durable=False)
+    durable.publish(folder / "result.json", record.encode(), scratch=spool.tmp)
+
+
+def outgoing_name(drop_name: str) -> PurePath:
+    """The folder below outgoing/ of a dropped file: its path without `.json`."""
+    path = PurePath(drop_name)
+    return path.with_suffix("") if path.suffix.lower() == ".json" else path

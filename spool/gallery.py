@@ -1,0 +1,84 @@
+"""Finished pictures: gallery/<YYYYMMDD>/<HH>/<job_id>-<n>.png, a WebP thumbnail beside each.
+
+A name is made from the job id and the picture's index, and given without replacing: a second
+run of a job after a crash finds its pictures there, so no result shows twice. The name alone
+says where the file lies, and newest-first order is the order of names.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from spool import durable, ids
+from spool.layout import Spool
+
+_NAME = re.compile(rf"({ids.PATTERN})-(\d{{1,3}})\.png", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PictureName:
+    """The name of a picture; `index` counts from 0. Orders as the pictures were asked for."""
+
+    job_id: str
+    index: int
+
+    @classmethod
+    def parse(cls, filename: str) -> Self | None:
+        """The parts of `filename`, or None if it is no picture's. Never a path."""
+        match = _NAME.fullmatch(filename)
+        if match is None or not ids.is_job_id(match[1]):
+            return None
+        return cls(match[1], int(match[2]))
+
+    def __str__(self) -> str:
+        return f"{self.job_id}-{self.index}.png"
+
+    def picture(self, spool: Spool) -> Path:
+        return spool.gallery / ids.shard(self.job_id) / str(self)
+
+    def thumbnail(self, spool: Spool) -> Path:
+        return self.picture(spool).with_suffix(".thumb.webp")
+
+
+def publish_picture(spool: Spool, name: PictureName, png: bytes, thumbnail: bytes) -> bool:
+    """Publish a picture durably, its thumbnail first; False if it was published before."""
+    path = name.picture(spool)
+    durable.make_directory(path.parent, durable=True)
+    durable.publish(name.thumbnail(spool), thumbnail, scratch=spool.tmp)
+    return durable.publish(path, png, scratch=spool.tmp)
+
+
+def newest_first(spool: Spool) -> Iterator[PictureName]:
+    """All pictures, the newest job's first and a job's last picture first.
+
+    Reads one hour's folder at a time, so the first page of a large gallery is cheap.
+    """
+    for folder in _shards(spool):
+        yield from sorted(pictures_in(folder), reverse=True)
+
+
+def count(spool: Spool) -> int:
+    """How many pictures there are; reads the name of each."""
+    return sum(len(pictures_in(folder)) for folder in _shards(spool))
+
+
+def pictures_in(folder: Path) -> list[PictureName]:
+    """The pictures in one hour's `folder`, in no order."""
+    try:
+        return list(filter(None, map(PictureName.parse, os.listdir(folder))))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _shards(spool: Spool) -> Iterator[Path]:
+    for day in sorted(os.listdir(spool.gallery), reverse=True):
+        try:
+            hours = sorted(os.listdir(spool.gallery / day), reverse=True)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        yield from (spool.gallery / day / hour for hour in hours)

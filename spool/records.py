@@ -1,0 +1,84 @@
+"""The record of a finished job, done/<YYYYMMDD>/<HH>/<job_id>.json, written once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from spool import durable
+from spool.layout import Spool
+from spool.states import Status
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PictureRecord:
+    """One picture of a job; `seed` is its own, `sha256` that of the file."""
+
+    filename: str
+    index: int
+    seed: int
+    width: int
+    height: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """How a job ended. Instants are ISO 8601, UTC; `error` is a problem's JSON.
+
+    `request` is what was asked, `job` what was rendered (None if it never came to that),
+    `render` what is needed to render it again: software, device, dtype, seconds.
+    """
+
+    job_id: str
+    status: Status
+    created_at: str
+    started_at: str | None
+    finished_at: str
+    starts: int
+    slot: str | None
+    origin: str
+    owner_uid: int
+    drop_name: str | None
+    request: dict[str, Any]
+    seed: int
+    job: dict[str, Any] | None
+    images: tuple[PictureRecord, ...] = ()
+    error: dict[str, Any] | None = None
+    warnings: tuple[str, ...] = ()
+    render: dict[str, Any] = field(default_factory=dict)
+
+    def encode(self) -> bytes:
+        document = {"format": FORMAT, **asdict(self)}
+        return json.dumps(document, ensure_ascii=False, indent=1).encode() + b"\n"
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Read a record. Raises ValueError, TypeError or KeyError if it is not one of ours."""
+        document = json.loads(data)
+        if document.pop("format") != FORMAT:
+            raise ValueError("unknown format of record")
+        images = tuple(PictureRecord(**image) for image in document.pop("images"))
+        document["warnings"] = tuple(document["warnings"])
+        return cls(**{**document, "status": Status(document["status"])}, images=images)
+
+
+def publish_record(spool: Spool, record: Record) -> Record:
+    """Publish `record` durably, or return the one that the job has already: the first wins."""
+    path = spool.record(record.job_id)
+    durable.make_directory(path.parent, durable=True)
+    if durable.publish(path, record.encode(), scratch=spool.tmp):
+        return record
+    return Record.decode(path.read_bytes())
+
+
+def read_record(spool: Spool, job_id: str) -> Record | None:
+    """The record of `job_id`, or None if it is not finished (or was cleaned away)."""
+    try:
+        return Record.decode(spool.record(job_id).read_bytes())
+    except FileNotFoundError:
+        return None

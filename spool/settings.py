@@ -1,0 +1,148 @@
+"""genzo.toml: where it is looked for, what may stand in it, and the environment over it.
+
+The first of `--config`, `$GENZO_CONFIG`, `./genzo.toml`, `~/.config/genzo/genzo.toml` and
+`/etc/genzo/genzo.toml` is read. `GENZO_SPOOL`, `GENZO_HTTP_PORT` and the like (section and key)
+override it. A name that is not a setting is an error in either place.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from spool.problems import SpoolError
+
+SYSTEM_SPOOL = Path("/var/spool/genzo")
+_PREFIX = "GENZO_"
+_NOT_SETTINGS = frozenset({"GENZO_CONFIG"})
+
+
+class SettingsError(SpoolError):
+    """A configuration that cannot be used; names the file or variable, and the setting."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class HttpSettings(_Section):
+    """[http]: where genzo-httpd listens."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on")
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        8000, description="Port to listen on; 0 takes a free one"
+    )
+
+
+class DaemonSettings(_Section):
+    """[daemon]: how genzod renders."""
+
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
+    previews_per_second: Annotated[float, Field(ge=0, le=4)] = Field(
+        4.0, description="Most previews a second; 0 turns them off"
+    )
+
+
+class ModelSettings(_Section):
+    """[[model]]: one model; without any, the embedded one is used."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)] = Field(
+        description="Its name in requests"
+    )
+    family: str = Field(description="sdxl")
+    weights: Path = Field(description="A diffusers directory")
+    default: bool = Field(False, description="Whether requests that name no model mean this one")
+    width: int | None = Field(None, description="Default width in pixels")
+    height: int | None = Field(None, description="Default height in pixels")
+    steps: int | None = Field(None, description="Default number of steps")
+    guidance_scale: float | None = Field(None, description="Default guidance scale")
+    sampler: str | None = Field(None, description="Default sampler")
+
+
+class Settings(_Section):
+    """The whole configuration."""
+
+    spool: Path | None = Field(None, description="The spool's directory")
+    http: HttpSettings = HttpSettings()
+    daemon: DaemonSettings = DaemonSettings()
+    model: tuple[ModelSettings, ...] = ()
+
+    @property
+    def spool_directory(self) -> Path:
+        """The configured spool, else the system's if there is one, else the user's own."""
+        return self.spool or default_spool()
+
+
+def load(config: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read the configuration; every default if there is no file.
+
+    Raises SettingsError naming the file or variable and the setting at fault. A file that was
+    named but is missing is an error; one of the usual places may be empty.
+    """
+    path = find(config, environment)
+    document = _read(path) if path else {}
+    origin = str(path) if path else "the built-in configuration"
+    for variable, value in environment.items():
+        if variable.startswith(_PREFIX) and variable not in _NOT_SETTINGS:
+            _override(document, variable, value)
+            origin = f"{origin} with {variable}"
+    try:
+        settings = Settings.model_validate(document)
+    except ValidationError as error:
+        faults = "; ".join(f"{_dotted(fault['loc'])}: {fault['msg']}" for fault in error.errors())
+        raise SettingsError(f"{origin}: {faults}") from None
+    names = [model.name for model in settings.model]
+    for name in names:
+        if names.count(name) > 1:
+            raise SettingsError(f"{origin}: two models are named {name!r}; rename one")
+    return settings
+
+
+def find(config: Path | None, environment: Mapping[str, str] = os.environ) -> Path | None:
+    """The configuration file to read, or None. Raises SettingsError if a named one is missing."""
+    named = config or (Path(value) if (value := environment.get("GENZO_CONFIG")) else None)
+    if named is not None:
+        if not named.is_file():
+            raise SettingsError(f"{named}: there is no such configuration file")
+        return named
+    places = (Path("genzo.toml"), Path("~/.config/genzo/genzo.toml"), Path("/etc/genzo/genzo.toml"))
+    return next((path for place in places if (path := place.expanduser()).is_file()), None)
+
+
+def default_spool(environment: Mapping[str, str] = os.environ) -> Path:
+    """/var/spool/genzo where that is a spool, else `genzo` in the user's state directory."""
+    if (SYSTEM_SPOOL / "spool.json").exists():
+        return SYSTEM_SPOOL
+    state = environment.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(state).expanduser() / "genzo"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path}: {error}") from None
+
+
+def _override(document: dict[str, Any], variable: str, value: str) -> None:
+    name = variable.removeprefix(_PREFIX).lower()
+    if name == "spool":
+        document["spool"] = value
+        return
+    section, _, key = name.partition("_")
+    fields: dict[str, type[_Section]] = {"http": HttpSettings, "daemon": DaemonSettings}
+    if section not in fields or key not in fields[section].model_fields:
+        known = [f"{_PREFIX}{s}_{k}".upper() for s, m in fields.items() for k in m.model_fields]
+        raise SettingsError(
+            f"{variable}: no such setting; there are GENZO_SPOOL, GENZO_CONFIG, {', '.join(known)}"
+        )
+    document.setdefault(section, {})[key] = value
+
+
+def _dotted(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location)

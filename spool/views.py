@@ -1,0 +1,151 @@
+"""What a reader sees of a job: the object of `GET /api/jobs/{id}` and `genzo show --json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from spool import ids
+from spool.layout import Spool
+from spool.live import last_event
+from spool.records import Record, read_record
+from spool.states import Found, Status, TicketName, find, scan
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """One job, waiting, running or done.
+
+    `queue_position` counts from 1 and is None unless the job is queued; `step` and
+    `total_steps` count over all pictures of the job, and `total_steps` is None until it starts.
+    """
+
+    job_id: str
+    status: Status
+    step: int
+    total_steps: int | None
+    queue_position: int | None
+    request: dict[str, Any]
+    job: dict[str, Any] | None
+    seed: int
+    images: tuple[dict[str, Any], ...]
+    error: dict[str, Any] | None
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    starts: int
+    slot: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def queue(spool: Spool) -> list[TicketName]:
+    """The queued tickets in run order."""
+    return scan(spool.queued)
+
+
+def position(spool: Spool, job_id: str) -> int | None:
+    """The place of `job_id` in the queue, from 1; None if it is not queued."""
+    for place, name in enumerate(queue(spool), start=1):
+        if name.job_id == job_id:
+            return place
+    return None
+
+
+def job_view(spool: Spool, job_id: str) -> JobView | None:
+    """What is known of `job_id`; None if there is no such job.
+
+    Looks twice, since a ticket may move behind a reader's back.
+    """
+    if not ids.is_job_id(job_id):
+        return None
+    for _ in range(2):
+        record = read_record(spool, job_id)
+        if record is not None:
+            return _finished(spool, record)
+        found = find(spool, job_id)
+        view = _unfinished(spool, found, position(spool, job_id)) if found else None
+        if view is not None:
+            return view
+    return None
+
+
+def unfinished_jobs(spool: Spool) -> Iterator[JobView]:
+    """The jobs that run, wait or are on hold, in that order."""
+    for slot in sorted(spool.active.iterdir()):
+        yield from _views_in(spool, Status.PROCESSING, slot.name)
+    yield from _views_in(spool, Status.QUEUED)
+    yield from _views_in(spool, Status.HELD)
+
+
+def _views_in(spool: Spool, status: Status, slot: str = "") -> Iterator[JobView]:
+    directory = {
+        Status.PROCESSING: spool.active / slot,
+        Status.QUEUED: spool.queued,
+        Status.HELD: spool.held,
+    }[status]
+    for place, name in enumerate(scan(directory), start=1):
+        found = Found(status, directory, name)
+        view = _unfinished(spool, found, place if status is Status.QUEUED else None)
+        if view is not None:
+            yield view
+
+
+def _unfinished(spool: Spool, found: Found, place: int | None) -> JobView | None:
+    try:
+        ticket = json.loads(found.path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    job_id = found.name.job_id
+    last = last_event(spool.events(job_id))
+    running = found.status is Status.PROCESSING
+    seen = last.data if last and running else {}
+    return JobView(
+        job_id=job_id,
+        status=found.status,
+        step=seen.get("step", 0),
+        total_steps=seen.get("total_steps"),
+        queue_position=place,
+        request=ticket["request"],
+        job=ticket["job"],
+        seed=ticket["seed"],
+        images=(),
+        error=_reason(last.data) if last and found.status is Status.HELD else None,
+        created_at=ids.created_at(job_id),
+        started_at=None,
+        finished_at=None,
+        starts=found.name.starts,
+        slot=found.directory.name if running else None,
+    )
+
+
+def _reason(data: dict[str, Any]) -> dict[str, Any] | None:
+    reason = data.get("reason")
+    if reason is None:
+        return None
+    return {"type": "about:blank", "title": "On hold", "status": 500, "detail": reason}
+
+
+def _finished(spool: Spool, record: Record) -> JobView:
+    last = last_event(spool.events(record.job_id))
+    steps = last.data if last else {}
+    return JobView(
+        job_id=record.job_id,
+        status=record.status,
+        step=steps.get("step", record.render.get("steps", 0)),
+        total_steps=steps.get("total_steps", record.render.get("steps")),
+        queue_position=None,
+        request=record.request,
+        job=record.job,
+        seed=record.seed,
+        images=tuple(asdict(image) for image in record.images),
+        error=record.error,
+        created_at=record.created_at,
+        started_at=record.started_at,
+        finished_at=record.finished_at,
+        starts=record.starts,
+        slot=record.slot,
+    )

@@ -1,0 +1,93 @@
+"""File system events as wake-ups. They may be lost; whoever waits for one scans as well.
+
+Three traps of watchdog are met here once: an exception in a handler would end its thread, a
+queue that overflows is only logged, and each observer costs an inotify instance.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Self
+
+from watchdog.events import (
+    DirCreatedEvent,
+    DirMovedEvent,
+    FileCreatedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers.inotify import InotifyObserver
+
+log = logging.getLogger(__name__)
+
+ARRIVALS: tuple[type[FileSystemEvent], ...] = (
+    FileCreatedEvent,
+    FileMovedEvent,
+    DirCreatedEvent,
+    DirMovedEvent,
+)
+WRITES: tuple[type[FileSystemEvent], ...] = (FileModifiedEvent,)
+
+
+class Watch(FileSystemEventHandler):
+    """Calls `on_event` in a thread of its own for events below `directory`.
+
+    `directory` must be real (see `Spool.open`). Arrivals by rename come as FileMovedEvent, from
+    outside with an empty `src_path`. `on_overflow` is called when the kernel dropped events.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        on_event: Callable[[FileSystemEvent], None],
+        *,
+        events: Sequence[type[FileSystemEvent]] = ARRIVALS,
+        on_overflow: Callable[[], None] | None = None,
+    ) -> None:
+        self._on_event = on_event
+        self._overflow = _OverflowHandler(on_overflow) if on_overflow else None
+        self._observer = InotifyObserver(generate_full_events=True)
+        self._observer.schedule(self, directory, recursive=True, event_filter=list(events))
+
+    def __enter__(self) -> Self:
+        if self._overflow:
+            _OVERFLOW_LOG.addHandler(self._overflow)
+        self._observer.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._observer.stop()
+        self._observer.join()
+        if self._overflow:
+            _OVERFLOW_LOG.removeHandler(self._overflow)
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        try:
+            self._on_event(event)
+        except Exception:
+            # The observer's thread would die, and with it every later event.
+            log.exception("handler of %s failed; the next scan makes up for it", event)
+
+
+def arrived_at(event: FileSystemEvent) -> Path:
+    """The path a file came to: where it was moved, or where it was created or written."""
+    return Path(os.fsdecode(event.dest_path or event.src_path))
+
+
+_OVERFLOW_LOG = logging.getLogger("watchdog.observers.inotify_c")
+
+
+class _OverflowHandler(logging.Handler):
+    # watchdog has no other sign that the kernel dropped events.
+    def __init__(self, on_overflow: Callable[[], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._on_overflow = on_overflow
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "overflow" in record.getMessage():
+            self._on_overflow()
