@@ -1,0 +1,40 @@
+"""`python -m tests.bench`: print every figure beside the bound it is held to."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from tests.bench.latency import claim_latencies_ms, stream_latencies_ms
+from tests.bench.statistics import median_interval, quantile
+from tests.bench.throughput import ratios
+
+_LOADS = (("4 steps, 64 px", 4, 64, 32, 0.90), ("20 steps, 256 px", 20, 256, 6, 0.97))
+_PAIRS = 7
+
+
+def main() -> None:
+    """Take all figures; some three minutes on two cores."""
+    with tempfile.TemporaryDirectory(prefix="genzo-bench-") as home:
+        for name, steps, size_px, jobs, bound in _LOADS:
+            low, middle, high = median_interval(
+                ratios(Path(home), steps=steps, size_px=size_px, jobs=jobs, pairs=_PAIRS)
+            )
+            print(
+                f"throughput against a bare diffusers loop, {name}: "
+                f"{middle:.3f} ({low:.3f} to {high:.3f}; at least {bound})",
+                flush=True,
+            )
+        for name, latencies, bound in (
+            ("rename into incoming/ to claimed", claim_latencies_ms(Path(home)), 50),
+            ("sidecar write to SSE byte", stream_latencies_ms(Path(home)), 10),
+        ):
+            print(
+                f"{name}: median {quantile(latencies, 0.5):.2f} ms, "
+                f"90 % {quantile(latencies, 0.9):.2f} ms of {len(latencies)} (under {bound} ms)",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
