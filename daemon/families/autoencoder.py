@@ -1,0 +1,102 @@
+"""Between pictures and the latents that a family denoises."""
+
+from __future__ import annotations
+
+import torch
+from PIL import Image
+
+from daemon.errors import RenderError
+from daemon.families.pipelines import Vae
+
+
+class Autoencoder:
+    """A diffusers VAE with the shift and scale of its config.
+
+    `scale_factor` is the number of pixels to a latent, along each side.
+    """
+
+    def __init__(self, vae: Vae) -> None:
+        self._vae = vae
+        self._scale: float = vae.config.scaling_factor
+        self.scale_factor = 2 ** (len(vae.config.block_out_channels) - 1)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self._vae.dtype
+
+    def lower(self, dtype: torch.dtype) -> None:
+        """Run in this dtype from now on, unless the VAE's config says that it needs float32."""
+        if dtype != self.dtype and not self._vae.config.force_upcast:
+            self._vae.to(dtype)
+
+    @torch.inference_mode()
+    def encode(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Encode pictures (n, 3, H, W) in [-1, 1] to latents (n, channels, h, w)."""
+        pictures = pictures.to(self._vae.device, self._vae.dtype)
+        latents = self._vae.encode(pictures, return_dict=False)[0].mode()
+        scale = self._scale
+        spread = self._mean_and_std(latents)
+        if spread is None:
+            return latents * scale
+        mean, std = spread
+        return (latents - mean) * scale / std
+
+    @torch.inference_mode()
+    def decode(self, latents: torch.Tensor) -> Image.Image:
+        """Decode latents (1, channels, h, w) to the picture, bit-equal to the pipeline's own.
+
+        A picture that is not finite in half precision is decoded again in float32. Raises
+        RenderError when it is not finite there either.
+        """
+        pixels = self._decode(latents)
+        if not is_finite(pixels) and self.dtype != torch.float32:
+            pixels = self._decode_in_float32(latents)
+        if not is_finite(pixels):
+            raise RenderError(
+                "the VAE decodes finite latents to a picture that is not finite, even in float32; "
+                "its weights are damaged: fetch the model again"
+            )
+        return to_image(pixels)
+
+    def _decode_in_float32(self, latents: torch.Tensor) -> torch.Tensor:
+        dtype = self.dtype
+        self._vae.to(torch.float32)
+        try:
+            return self._decode(latents)
+        finally:
+            self._vae.to(dtype)
+
+    def _decode(self, latents: torch.Tensor) -> torch.Tensor:
+        latents = latents.to(self._vae.device, self._vae.dtype)
+        scale = self._scale
+        spread = self._mean_and_std(latents)
+        # The pipeline's operations in the pipeline's order: another order rounds differently.
+        if spread is None:
+            latents = latents / scale
+        else:
+            mean, std = spread
+            latents = latents * std / scale + mean
+        return self._vae.decode(latents, return_dict=False)[0]
+
+    def _mean_and_std(self, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
+        mean, std = self._vae.config.latents_mean, self._vae.config.latents_std
+        if mean is None or std is None:
+            return None
+        return (
+            torch.tensor(mean).view(1, -1, 1, 1).to(like),
+            torch.tensor(std).view(1, -1, 1, 1).to(like),
+        )
+
+
+def is_finite(values: torch.Tensor) -> bool:
+    """Whether no value is infinite or not a number."""
+    return bool(torch.isfinite(values).all())
+
+
+def to_image(pixels: torch.Tensor) -> Image.Image:
+    """An RGB image of pixels (1, 3, H, W) in [-1, 1]; what lies outside is clipped.
+
+    Bit-equal to diffusers' `VaeImageProcessor.postprocess`, without its copies in float.
+    """
+    levels = (pixels[0] * 0.5 + 0.5).clamp(0, 1).float().mul(255).round().to(torch.uint8)
+    return Image.fromarray(levels.permute(1, 2, 0).contiguous().cpu().numpy())

@@ -1,0 +1,169 @@
+"""SDXL: `StableDiffusionXLPipeline` run to latents and decoded as a separate step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+
+from daemon.errors import RenderError
+from daemon.families.autoencoder import Autoencoder, is_finite
+from daemon.families.base import ModelSpec, OnStep, Step
+from daemon.families.pipelines import (
+    MultistepScheduler,
+    Placement,
+    Scheduler,
+    SdxlPipeline,
+    library_versions,
+    make_scheduler,
+    open_sdxl,
+    place,
+)
+from daemon.families.prompts import SdxlPrompts
+from daemon.families.samplers import samplers
+from daemon.families.sdxl_parameters import parameters_of
+from daemon.previews import Projection, fit_projection
+from spool.jobs import JobRequest, ResolvedJob
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+def load(spec: ModelSpec) -> Sdxl:
+    """Load an SDXL folder onto its device and fit its previews.
+
+    Raises ModelError when the folder, its weights, or the device cannot be used.
+    """
+    parameters = parameters_of(spec)
+    placement = place(spec)
+    pipeline = open_sdxl(spec, placement)
+    autoencoder = Autoencoder(pipeline.vae)
+    projection = fit_projection(autoencoder.encode, autoencoder.scale_factor)
+    autoencoder.lower(placement.dtype)
+    return Sdxl(spec, parameters, placement, pipeline, autoencoder, projection)
+
+
+class Sdxl:
+    """A loaded SDXL model; see `daemon.families.base.Model`."""
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        parameters: type[JobRequest],
+        placement: Placement,
+        pipeline: SdxlPipeline,
+        autoencoder: Autoencoder,
+        projection: Projection,
+    ) -> None:
+        self.spec = spec
+        self.parameters = parameters
+        self._placement = placement
+        self._pipeline = pipeline
+        self._autoencoder = autoencoder
+        self._projection = projection
+        self._prompts = SdxlPrompts(pipeline)
+        self._scheduler_config = pipeline.scheduler.config
+
+    def total_steps(self, job: ResolvedJob) -> int:
+        scheduler = self._make_scheduler(job)
+        scheduler.set_timesteps(job.steps)
+        return len(scheduler.timesteps)
+
+    def sampler_label(self, job: ResolvedJob) -> str:
+        return samplers[job.sampler].label
+
+    @torch.inference_mode()
+    def denoise(self, job: ResolvedJob, seed: int, on_step: OnStep) -> torch.Tensor:
+        if job.loras:
+            raise RenderError(f"model {self.spec.name} takes no LoRAs; send the job without them")
+        scheduler = self._make_scheduler(job)
+        self._pipeline.scheduler = scheduler
+        latents = self._run(job, seed, _report_steps(scheduler, self._projection, on_step))
+        if not is_finite(latents):
+            raise RenderError(
+                f"the latents are not finite in {_name(self._placement.dtype)}; set the model's "
+                "dtype to bfloat16 or float32, and if it is that already, fetch the model again"
+            )
+        return latents
+
+    def decode(self, latents: torch.Tensor) -> Image:
+        return self._autoencoder.decode(latents)
+
+    def describe(self, job: ResolvedJob | None = None) -> dict[str, str]:
+        device = self._placement.device
+        description = {
+            "family": "sdxl",
+            "device": str(device),
+            "dtype": _name(self._placement.dtype),
+            "vae_dtype": _name(self._autoencoder.dtype),
+            **library_versions(),
+        }
+        if device.type == "cuda":
+            description["gpu"] = torch.cuda.get_device_name(device)
+        if job is not None:
+            description["scheduler"] = samplers[job.sampler].scheduler
+        return description
+
+    def _make_scheduler(self, job: ResolvedJob) -> Scheduler:
+        return make_scheduler(samplers[job.sampler], self._scheduler_config)
+
+    def _run(self, job: ResolvedJob, seed: int, step_end: Callable[..., Any]) -> torch.Tensor:
+        guided = job.guidance_scale > 1
+        return self._pipeline(
+            **self._prompts.condition(job.prompt, job.negative_prompt, guided=guided),
+            width=job.width,
+            height=job.height,
+            num_inference_steps=job.steps,
+            guidance_scale=job.guidance_scale,
+            # Drawn on the CPU, one seed gives one noise on every device and in every dtype.
+            generator=torch.Generator("cpu").manual_seed(seed),
+            output_type="latent",
+            return_dict=False,
+            callback_on_step_end=step_end,
+            callback_on_step_end_tensor_inputs=[],
+        )[0]
+
+
+def _report_steps(
+    scheduler: Scheduler, projection: Projection, on_step: OnStep
+) -> Callable[..., dict[str, torch.Tensor]]:
+    """The pipeline's callback: tells `on_step` of each step and what it predicts."""
+    latest = _remember_x0(scheduler)
+
+    def step_end(_pipeline: object, index: int, *_: object) -> dict[str, torch.Tensor]:
+        preview = partial(projection.project, latest())
+        on_step(Step(index + 1, len(scheduler.timesteps), preview))
+        return {}
+
+    return step_end
+
+
+def _remember_x0(scheduler: Scheduler) -> Callable[[], torch.Tensor]:
+    """Wrap the scheduler's `step`; the returned function gives the x0 predicted last.
+
+    Schedulers return their prediction beside the sample, except the multistep ones, which keep
+    the last converted model output, and that is x0 for DPM-Solver++ (arXiv:2211.01095) and
+    UniPC (arXiv:2302.04867).
+    """
+    step = scheduler.step
+    x0: torch.Tensor
+
+    # wraps: the pipeline passes a generator only to a step whose signature shows one.
+    @wraps(step)
+    def remembering(*args: Any, **kwargs: Any) -> tuple[torch.Tensor, ...]:
+        nonlocal x0
+        result = step(*args, **kwargs)
+        if len(result) > 1:
+            x0 = result[1]
+        else:
+            x0 = cast("MultistepScheduler", scheduler).model_outputs[-1]
+        return result
+
+    scheduler.step = remembering
+    return lambda: x0
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

@@ -1,0 +1,53 @@
+"""What a slot tells the world: slots/<slot>.json for everyone, a status line for systemd."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from daemon.models import Models
+from daemon.notify import notify
+from spool import ids
+from spool.catalogue import SlotReport, SlotState, publish_report
+from spool.layout import Spool
+
+HEARTBEAT_SECONDS = 10.0
+_CHANGE_SECONDS = 1.0
+
+
+class Heartbeat:
+    """Publishes the slot's state, at most once a second while jobs follow one another fast."""
+
+    def __init__(self, spool: Spool, slot: str, models: Models, device: str) -> None:
+        self._spool = spool
+        self._slot = slot
+        self._models = models
+        self._device = device
+        self._last = float("-inf")
+        self._job_id: str | None = None
+
+    def say(self, state: SlotState) -> None:
+        """Publish `state` now."""
+        self._publish(state, None)
+
+    def at_step(self, job_id: str) -> None:
+        """Tell that `job_id` is being rendered, if it is news or the last word is old."""
+        silent_seconds = time.monotonic() - self._last
+        news = job_id != self._job_id and silent_seconds > _CHANGE_SECONDS
+        if news or silent_seconds > HEARTBEAT_SECONDS:
+            self._publish(SlotState.RENDERING, job_id)
+
+    def _publish(self, state: SlotState, job_id: str | None) -> None:
+        self._last = time.monotonic()
+        self._job_id = job_id
+        report = SlotReport(
+            slot=self._slot,
+            state=state,
+            heartbeat=ids.now(),
+            pid=os.getpid(),
+            device=self._device,
+            models=self._models.entries,
+            job_id=job_id,
+        )
+        publish_report(self._spool, report)
+        notify(f"WATCHDOG=1\nSTATUS={state} {job_id or ''}")

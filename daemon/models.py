@@ -1,0 +1,69 @@
+"""The models of one slot: described to everyone at once, loaded when a job wants them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+
+from daemon.families import Model, ModelSpec, load, parameters_of
+from daemon.families.folders import read_card
+from spool.catalogue import Catalogue, ModelEntry
+from spool.settings import DaemonSettings, ModelSettings
+
+log = logging.getLogger(__name__)
+
+EMBEDDED = "embedded"
+
+
+def specs_of(models: Sequence[ModelSettings], daemon: DaemonSettings) -> tuple[ModelSpec, ...]:
+    """The configured models, or the embedded one if none is configured."""
+    if not models:
+        weights = Path(str(files("daemon") / "embedded" / "model"))
+        return (ModelSpec(EMBEDDED, "sdxl", weights, default=True, device=daemon.device),)
+    return tuple(ModelSpec(**dict(model), device=daemon.device) for model in models)
+
+
+class Models:
+    """The models that a slot serves, of which the one used last is in memory.
+
+    Raises ModelError at once if one of them cannot be described.
+    """
+
+    def __init__(self, specs: Sequence[ModelSpec]) -> None:
+        self._specs = {spec.name: spec for spec in specs}
+        self.entries = tuple(_entry(spec) for spec in specs)
+        self.catalogue = Catalogue({entry.name: entry for entry in self.entries})
+        self._loaded: Model | None = None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._specs
+
+    @property
+    def default(self) -> str:
+        """The model of a job that names none."""
+        entry = self.catalogue.default
+        assert entry is not None
+        return entry.name
+
+    def load(self, name: str) -> Model:
+        """The model `name`, loaded in place of the one before it. Raises ModelError."""
+        if self._loaded is None or self._loaded.spec.name != name:
+            # The old one goes first: two do not always fit.
+            self._loaded = None
+            started = time.monotonic()
+            self._loaded = load(self._specs[name])
+            log.info("model %s loaded in %.1f s", name, time.monotonic() - started)
+        return self._loaded
+
+
+def _entry(spec: ModelSpec) -> ModelEntry:
+    return ModelEntry(
+        name=spec.name,
+        family=spec.family,
+        parameter_schema=parameters_of(spec).model_json_schema(),
+        default=spec.default,
+        suggested_prompts=read_card(spec).prompts,
+    )

@@ -1,0 +1,181 @@
+"""Publishing behind the GPU's back: encoding, thumbnails, fsync and records on a second thread.
+
+The GPU thread hands pictures over and starts the next job while they are written. What it hands
+over is done in order, and the queue is short: when the disk is slower than the GPU, the GPU
+waits rather than memory grows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from PIL.Image import Image
+from PIL.Image import open as open_image
+
+from daemon.families import Model
+from daemon.infotext import infotext
+from daemon.pictures import encode_png, encode_thumbnail
+from spool import ids
+from spool.claims import Claim
+from spool.feed import announce
+from spool.finishing import finish
+from spool.gallery import PictureName, publish_picture
+from spool.jobs import ResolvedJob
+from spool.outcomes import Outcome, record_of
+from spool.problems import Problem
+from spool.records import PictureRecord
+from spool.states import Status
+from spool.version import VERSION
+
+log = logging.getLogger(__name__)
+
+_BACKLOG = 4
+
+
+class PublishingThread(threading.Thread):
+    """Runs what is handed over, in order, until `close()`.
+
+    The first exception ends the work: it is kept in `failure`, and whatever comes after is
+    dropped, since a disk that cannot be written must not swallow job after job.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(name="publishing", daemon=True)
+        self.failure: BaseException | None = None
+        self._work: queue.Queue[Callable[[], object] | None] = queue.Queue(_BACKLOG)
+
+    def submit(self, work: Callable[[], object]) -> None:
+        """Hand `work` over; waits while the backlog is full."""
+        self._work.put(work)
+
+    def drain(self) -> None:
+        """Wait until everything that was handed over is done."""
+        self._work.join()
+
+    def close(self) -> None:
+        """Do what was handed over, then end the thread."""
+        self._work.put(None)
+        self.join()
+
+    def run(self) -> None:
+        while True:
+            work = self._work.get()
+            try:
+                if work is None:
+                    return
+                if self.failure is None:
+                    work()
+            except Exception as error:
+                log.exception("publishing failed")
+                self.failure = error
+            finally:
+                self._work.task_done()
+
+
+class Publication:
+    """What one start of a job publishes; all but `start` belong on the publishing thread."""
+
+    def __init__(self, claim: Claim, slot: str) -> None:
+        self.claim = claim
+        self._job = claim.ticket.job
+        self._slot = slot
+        self._images: list[PictureRecord] = []
+        self._warnings: list[str] = []
+        self._started_at: str | None = None
+        self._started = time.monotonic()
+
+    def start(self, job: ResolvedJob) -> None:
+        """Count the start of `job`; from here on the GPU works."""
+        self.claim = self.claim.start()
+        self._job = job
+        self._started_at = ids.now()
+        self._started = time.monotonic()
+
+    def name(self, index: int) -> PictureName:
+        return PictureName(self.claim.job_id, index)
+
+    def is_published(self, index: int) -> bool:
+        """Whether an earlier start of the job has published its picture `index`."""
+        return self.name(index).picture(self.claim.spool).exists()
+
+    def publish(self, index: int, image: Image, model: Model) -> None:
+        """Encode the picture and publish it, its thumbnail and its line in the feed."""
+        assert self._job is not None
+        if all(low == high for low, high in _extrema(image)):
+            self._warnings.append(f"picture {index} has one colour only; try another seed or steps")
+        seed = self._job.seed + index
+        text = infotext(
+            self._job, seed, model.sampler_label(self._job), self._job.model, f"genzo {VERSION}"
+        )
+        png = encode_png(image, text, self._private(index, model))
+        publish_picture(self.claim.spool, self.name(index), png, encode_thumbnail(image))
+        self._enter(index, png, image.size)
+
+    def adopt(self, index: int) -> None:
+        """Enter a picture that an earlier start of the job has published."""
+        path = self.name(index).picture(self.claim.spool)
+        with open_image(path) as image:
+            self._enter(index, path.read_bytes(), image.size)
+
+    def _enter(self, index: int, data: bytes, size_px: tuple[int, int]) -> None:
+        """Note the picture for the record and announce it."""
+        assert self._job is not None
+        filename = str(self.name(index))
+        self._images.append(
+            PictureRecord(
+                filename=filename,
+                index=index,
+                seed=self._job.seed + index,
+                width=size_px[0],
+                height=size_px[1],
+                bytes=len(data),
+                sha256=hashlib.sha256(data).hexdigest(),
+            )
+        )
+        announce(self.claim.spool, filename, {"job_id": self.claim.job_id})
+
+    def conclude(
+        self,
+        status: Status,
+        *,
+        error: Problem | None = None,
+        render: dict[str, Any] | None = None,
+    ) -> None:
+        """Write the record and everything that follows it."""
+        seconds = round(time.monotonic() - self._started, 3)
+        outcome = Outcome(
+            status=status,
+            starts=self.claim.name.starts,
+            slot=self._slot,
+            started_at=self._started_at,
+            images=tuple(self._images),
+            error=error.as_json() if error else None,
+            warnings=tuple(self._warnings),
+            render={**(render or {}), "seconds": seconds, "genzo": VERSION},
+        )
+        winner = finish(self.claim, record_of(replace(self.claim.ticket, job=self._job), outcome))
+        log.info("%s: %s in %.2f s", winner.job_id, winner.status, seconds)
+
+    def _private(self, index: int, model: Model) -> dict[str, Any]:
+        assert self._job is not None
+        return {
+            "format": 1,
+            "job_id": self.claim.job_id,
+            "index": index,
+            "seed": self._job.seed + index,
+            "request": self.claim.ticket.request.model_dump(mode="json", exclude_unset=True),
+            "job": self._job.model_dump(mode="json"),
+            "render": model.describe(self._job),
+            "genzo": VERSION,
+        }
+
+
+def _extrema(image: Image) -> list[tuple[int, int]]:
+    return [band.getextrema() for band in image.split()]  # type: ignore[misc]

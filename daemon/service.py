@@ -1,0 +1,109 @@
+"""genzod: one slot's daemon, from its arguments to its exit status."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+from pathlib import Path
+
+from daemon.errors import DaemonError
+from daemon.heartbeat import Heartbeat
+from daemon.models import Models, specs_of
+from daemon.notify import notify
+from spool import settings
+from spool.catalogue import Catalogue, SlotState
+from spool.claims import Slot
+from spool.exits import Exit
+from spool.finishing import recover
+from spool.intake import Intake
+from spool.layout import Spool
+from spool.problems import NotASpool, SlotBusy
+
+log = logging.getLogger("genzod")
+
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def main() -> None:
+    """Run genzod and exit with an `Exit`."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    for number in _STOP_SIGNALS:
+        signal.signal(number, lambda *_: sys.exit(Exit.OK))
+    sys.exit(_run(_arguments()))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="genzod", description="Render the jobs of a spool.")
+    parser.add_argument("--spool", type=Path, metavar="DIR", help="the spool's directory")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration")
+    parser.add_argument("--slot", default="0", metavar="NAME", help="this daemon's slot (0)")
+    return parser.parse_args()
+
+
+def _run(arguments: argparse.Namespace) -> Exit:
+    try:
+        config = settings.load(arguments.config)
+        spool = Spool.open(arguments.spool or config.spool_directory)
+        models = Models(specs_of(config.model, config.daemon))
+        slot = Slot.acquire(spool, arguments.slot)
+    except (settings.SettingsError, NotASpool, DaemonError, ValueError) as error:
+        log.error("%s", error)
+        return Exit.CONFIGURATION
+    except SlotBusy as error:
+        log.error("%s", error)
+        return Exit.SLOT_BUSY
+    try:
+        return _serve(slot, models, config.daemon)
+    except OSError as error:
+        log.critical("the spool cannot be written: %s", error)
+        return Exit.IO_ERROR
+    finally:
+        slot.release()
+
+
+def _serve(slot: Slot, models: Models, config: settings.DaemonSettings) -> Exit:
+    """Hold the slot: recover, take jobs in, load the model, and render until told to end."""
+    heartbeat = Heartbeat(slot.spool, slot.name, models, config.device)
+    heartbeat.say(SlotState.STARTING)
+    for sentence in recover(slot, starting=True):
+        log.info("%s", sentence)
+    # Others read the catalogue of all slots; this one's models are in it from the line above.
+    intake = Intake(slot.spool, lambda: Catalogue.read(slot.spool))
+    intake.start()
+    try:
+        return _render(slot, models, heartbeat, config)
+    finally:
+        intake.stop()
+        intake.join()
+        heartbeat.say(SlotState.STOPPED)
+
+
+def _render(
+    slot: Slot, models: Models, heartbeat: Heartbeat, config: settings.DaemonSettings
+) -> Exit:
+    # torch and diffusers take seconds to import; jobs are taken in meanwhile.
+    import torch  # noqa: PLC0415
+
+    from daemon.loop import Loop  # noqa: PLC0415
+    from daemon.progress import PreviewClock  # noqa: PLC0415
+
+    loop = Loop(slot, models, heartbeat, PreviewClock(config.previews_per_second))
+    for number in _STOP_SIGNALS:
+        signal.signal(number, lambda *_: loop.stop())
+    try:
+        models.load(models.default)
+    except DaemonError as error:
+        log.error("%s", error)
+        return Exit.CONFIGURATION
+    notify("READY=1")
+    log.info("slot %s is ready, spool %s", slot.name, slot.spool.root)
+    try:
+        loop.run()
+    except torch.AcceleratorError as error:
+        log.critical("%s", error)
+        return Exit.DEVICE_LOST
+    return Exit.OK
