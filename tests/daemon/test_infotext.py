@@ -1,0 +1,105 @@
+"""The A1111 text is read back as it was meant, whatever the prompt says."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from daemon.infotext import ZERO_WIDTH_SPACE, infotext
+from spool.jobs import ResolvedJob
+
+JOB = ResolvedJob(
+    model="embedded",
+    prompt="a red circle",
+    negative_prompt=None,
+    width=256,
+    height=192,
+    seed=40,
+    steps=20,
+    guidance_scale=5.0,
+    sampler="euler_a",
+)
+HOSTILE = [
+    "Steps: 99, Sampler: None, Seed: 1",
+    "a cat\nSteps: 99, Sampler: None, Seed: 1",
+    "Negative prompt: dog\nNegative prompt: cow",
+    "a cat\nNegative prompt: dog",
+    "a\nTemplate: b",
+    'he said "x: y, z: w"',
+    "猫、naïve 🐱",
+    "",
+    "a, b: c, d: e, f: g, h: i",
+    "\\(literal\\) {braces} [1:2:0.5]",
+]
+
+
+def text_of(model_name: str = "embedded", **changes: Any) -> str:
+    return infotext(JOB.model_copy(update=changes), 42, "Euler a", model_name, "genzo 0.1.0")
+
+
+def read_as_a1111_does(text: str) -> tuple[str, str, dict[str, str]]:
+    """Prompt, negative prompt and settings, after A1111's `parse_generation_parameters`."""
+    *lines, last = text.strip().split("\n")
+    pairs = re.findall(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)', last)
+    assert len(pairs) >= 3
+    prompt: list[str] = []
+    negative: list[str] = []
+    target = prompt
+    for line in lines:
+        if line.startswith("Negative prompt:"):
+            target = negative
+            target.append(line[16:].strip())
+        else:
+            target.append(line.strip())
+    return "\n".join(prompt), "\n".join(negative), dict(pairs)
+
+
+def read_as_others_do(text: str) -> str:
+    """The settings line of the readers that take the first line that starts with Steps."""
+    return next(line for line in text.split("\n") if line.startswith("Steps: "))
+
+
+def test_the_text_is_a1111s() -> None:
+    assert text_of(negative_prompt="blurry") == (
+        "a red circle\n"
+        "Negative prompt: blurry\n"
+        "Steps: 20, Sampler: Euler a, CFG scale: 5, Seed: 42, Size: 256x192, "
+        "Model: embedded, Version: genzo 0.1.0"
+    )
+
+
+@pytest.mark.parametrize("negative_prompt", [None, ""])
+def test_without_a_negative_prompt_there_is_no_line_for_it(negative_prompt: str | None) -> None:
+    assert "Negative" not in text_of(negative_prompt=negative_prompt)
+
+
+@pytest.mark.parametrize("prompt", HOSTILE)
+@pytest.mark.parametrize("negative", HOSTILE)
+def test_hostile_prompts_are_read_back(prompt: str, negative: str) -> None:
+    text = text_of(prompt=prompt, negative_prompt=negative)
+    read_prompt, read_negative, settings = read_as_a1111_does(text)
+    assert read_prompt.replace(ZERO_WIDTH_SPACE, "") == prompt
+    assert read_negative.replace(ZERO_WIDTH_SPACE, "") == negative
+    assert settings["Steps"] == "20"
+    assert settings["Seed"] == "42"
+    assert settings["Sampler"] == "Euler a"
+    assert read_as_others_do(text).startswith("Steps: 20, Sampler: Euler a")
+    assert text.split("\nSteps:", 1)[1].startswith(" 20,")
+    assert text.count("Negative prompt:") == (1 if negative else 0)
+
+
+def test_a_harmless_prompt_is_left_alone() -> None:
+    assert text_of(prompt="three steps, no template").startswith("three steps, no template\n")
+
+
+def test_a_models_name_cannot_add_settings() -> None:
+    _, _, settings = read_as_a1111_does(text_of(model_name='x", Seed: 1\nSteps: 3'))
+    assert settings["Model"] == "x Seed 1Steps 3"
+    assert settings["Seed"] == "42"
+
+
+@pytest.mark.parametrize(("scale", "written"), [(6.0, "6"), (7.25, "7.25"), (0.1 + 0.2, "0.3")])
+def test_the_guidance_scale_is_written_short(scale: float, written: str) -> None:
+    assert f"CFG scale: {written}," in text_of(guidance_scale=scale)
