@@ -1,0 +1,224 @@
+"""One watcher of work/ for all listeners: it wakes the tails, the gallery's stream and the queue.
+
+Events are wake-ups and may be lost. Every POLL_SECONDS each followed job is looked at anyway,
+and a survey of the tickets says what no line does: places in the queue, jobs put back or held,
+and records whose final line is missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from starlette.concurrency import run_in_threadpool
+
+from httpd.channels import Channel
+from httpd.tails import Tail
+from spool import ids
+from spool.layout import CANCEL_SLOT, Spool
+from spool.states import Status, TicketName, scan
+from spool.views import JobView, job_view
+from spool.watch import ARRIVALS, WRITES, Watch, arrived_at
+
+if TYPE_CHECKING:
+    from watchdog.events import FileSystemEvent
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 2.0
+SURVEY_SECONDS = 0.1
+"""The least time between two surveys; long queues are surveyed less often still."""
+
+Place = tuple[Status, int | None]
+
+
+class Follower:
+    """Follows the jobs that have listeners. Belongs to the event loop's thread.
+
+    `on_feed` is called, in the loop, when live/feed.jsonl may have grown.
+    """
+
+    def __init__(self, spool: Spool, on_feed: Callable[[], None]) -> None:
+        self._spool = spool
+        self._on_feed = on_feed
+        self._tails: dict[str, Tail] = {}
+        self._pending: set[str] = set()
+        self._moved = asyncio.Event()
+        self._is_closing = False
+        self._stack = contextlib.ExitStack()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin to watch, in the running event loop."""
+        self._loop = asyncio.get_running_loop()
+        watch = Watch(
+            self._spool.work,
+            self._note,
+            events=(*ARRIVALS, *WRITES),
+            on_overflow=lambda: self._call(self._moved.set),
+        )
+        try:
+            self._stack.enter_context(watch)
+        except OSError as error:
+            log.error(
+                "no file events for %s (%s): progress is polled every %s s; raise "
+                "fs.inotify.max_user_instances and max_user_watches",
+                self._spool.work,
+                error,
+                POLL_SECONDS,
+            )
+        self._tasks = [asyncio.create_task(self._poll()), asyncio.create_task(self._survey())]
+
+    async def stop(self) -> None:
+        """Close every stream and end the watch."""
+        self.close_streams()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await run_in_threadpool(self._stack.close)
+
+    def close_streams(self) -> None:
+        """End every stream now, and each that is opened from now on."""
+        self._is_closing = True
+        for tail in self._tails.values():
+            tail.close()
+        self._tails.clear()
+
+    async def follow(self, job_id: str, last_event_id: str | None) -> Channel | JobView | None:
+        """A channel of the job's updates; its view if it is finished, None if there is none."""
+        if not ids.is_job_id(job_id):
+            return None
+        tail = self._tails.get(job_id)
+        if tail is None:
+            # It is registered before the look at the job, so that no change falls between.
+            tail = self._tails[job_id] = Tail(self._spool, job_id)
+        news = tail.news
+        try:
+            view = await run_in_threadpool(job_view, self._spool, job_id)
+            if view is None or view.status.is_final:
+                return view
+            if self._tails.setdefault(job_id, tail) is tail and tail.news == news:
+                tail.placed(view.status, view.queue_position)
+            tail = self._tails[job_id]
+            channel = tail.subscribe(last_event_id)
+        finally:
+            self._drop_if_idle(tail)
+        if self._is_closing:
+            channel.close()
+        self._moved.set()
+        return channel
+
+    def unfollow(self, job_id: str, channel: Channel) -> None:
+        """Forget a listener, and the job with its last one."""
+        tail = self._tails.get(job_id)
+        if tail is not None:
+            tail.channels.discard(channel)
+            self._drop_if_idle(tail)
+
+    def _drop_if_idle(self, tail: Tail) -> None:
+        if not tail.channels and self._tails.get(tail.job_id) is tail:
+            del self._tails[tail.job_id]
+
+    def _note(self, event: FileSystemEvent) -> None:
+        """Called in the watcher's thread."""
+        path = arrived_at(event)
+        if path == self._spool.feed:
+            self._call(self._on_feed)
+        elif path.parent == self._spool.live:
+            job_id = path.name.removesuffix(".jsonl")
+            # One wake-up at a time: it will read all that has come by then.
+            if job_id in self._tails and job_id not in self._pending:
+                self._pending.add(job_id)
+                self._call(self._wake, job_id)
+        elif self._tails and TicketName.parse(path.name):
+            self._call(self._moved.set)
+
+    def _call(self, function: Callable[..., object], *arguments: object) -> None:
+        # The loop may be closed while the watcher's thread still ends.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+    def _wake(self, job_id: str) -> None:
+        self._pending.discard(job_id)
+        tail = self._tails.get(job_id)
+        if tail is not None:
+            self._read_on(tail)
+
+    def _read_on(self, tail: Tail) -> None:
+        try:
+            tail.read_on()
+        except OSError as error:
+            log.error("%s: its progress cannot be read: %s", tail.job_id, error)
+        if tail.is_finished:
+            self._drop_if_idle(tail)
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            self._on_feed()
+            for tail in list(self._tails.values()):
+                self._read_on(tail)
+            self._moved.set()
+
+    async def _survey(self) -> None:
+        """Tell the tails where their tickets lie, whenever tickets have moved."""
+        while True:
+            await self._moved.wait()
+            self._moved.clear()
+            began = time.monotonic()
+            try:
+                await self._survey_once()
+            except OSError as error:
+                log.error("the queue cannot be read: %s", error)
+            took = time.monotonic() - began
+            await asyncio.sleep(max(SURVEY_SECONDS - took, 5 * took))
+
+    async def _survey_once(self) -> None:
+        news = {job_id: tail.news for job_id, tail in self._tails.items()}
+        if not news:
+            return
+        places, finished = await run_in_threadpool(survey, self._spool, tuple(news))
+        for job_id, tail in list(self._tails.items()):
+            if tail.news != news.get(job_id):
+                # Something came since the survey began, which may say the opposite.
+                self._moved.set()
+            elif job_id in finished:
+                tail.read_on()
+                tail.finish(finished[job_id])
+                self._drop_if_idle(tail)
+            elif job_id in places:
+                tail.placed(*places[job_id])
+
+
+def survey(spool: Spool, job_ids: Iterable[str]) -> tuple[dict[str, Place], dict[str, JobView]]:
+    """Where the tickets of `job_ids` lie, and the views of those that are finished.
+
+    A job in neither was moving at the moment. Each directory is read once for all.
+    """
+    wanted = set(job_ids)
+    places: dict[str, Place] = {}
+    for position, name in enumerate(scan(spool.queued), start=1):
+        if name.job_id in wanted:
+            places[name.job_id] = (Status.QUEUED, position)
+    for status, directory in _other_places(spool):
+        for name in scan(directory):
+            if name.job_id in wanted:
+                places[name.job_id] = (status, None)
+    finished = {}
+    for job_id in wanted:
+        if spool.record(job_id).exists():
+            view = job_view(spool, job_id)
+            if view is not None and view.status.is_final:
+                finished[job_id] = view
+    return places, finished
+
+
+def _other_places(spool: Spool) -> list[tuple[Status, Path]]:
+    # A ticket in the slot of cancellations is about to be a record; nobody works on it.
+    slots = [slot for slot in spool.active.iterdir() if slot.name != CANCEL_SLOT]
+    return [*((Status.PROCESSING, slot) for slot in slots), (Status.HELD, spool.held)]

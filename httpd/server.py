@@ -1,0 +1,66 @@
+"""uvicorn, made to end at once: open event streams are closed first."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Callable
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+log = logging.getLogger(__name__)
+
+GRACE_SECONDS = 0.4
+"""How long a response may still take when the server ends; a reader may have stopped reading."""
+
+
+class Server(uvicorn.Server):
+    """Serves until SIGTERM or SIGINT, which end it with success."""
+
+    def __init__(self, application: ASGIApp, close_streams: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                application,
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=1,
+            )
+        )
+        self._close_streams = close_streams
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        # Not uvicorn's own: it raises the signal again at the end, and the exit status would be
+        # that of a death by signal.
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in sockets or []:
+            log.info("listening on %s", address(listener))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # The lifespan ends only after the connections, so it cannot end the streams.
+        self._close_streams()
+        asyncio.get_running_loop().call_later(GRACE_SECONDS, self._abort_rest)
+        await super().shutdown(sockets)
+
+    def _abort_rest(self) -> None:
+        for connection in list(self.server_state.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
+
+
+def address(listener: socket.socket) -> str:
+    """The address of a listening socket, as it is typed into a browser."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

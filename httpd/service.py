@@ -1,0 +1,123 @@
+"""genzo-httpd: the arguments, the socket, the server, and how it ends."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import logging
+import socket
+import sys
+from collections.abc import Sequence
+from ipaddress import ip_address
+from pathlib import Path
+
+from httpd.application import create_application
+from httpd.server import Server
+from spool import settings
+from spool.catalogue import Catalogue
+from spool.exits import Exit
+from spool.intake import Intake
+from spool.layout import Spool
+from spool.problems import NotASpool
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 512
+_INTAKE_SECONDS = 0.5
+
+
+class CannotListen(Exception):
+    """No socket could be had; the message says why and what to do."""
+
+    def __init__(self, message: str, code: Exit) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve a spool until SIGTERM or SIGINT. Returns the exit status, one of `spool.exits`."""
+    asked = _parser().parse_args(arguments)
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    try:
+        configured = settings.load(asked.config)
+        spool = Spool.open(asked.spool or configured.spool_directory)
+    except (settings.SettingsError, NotASpool) as error:
+        log.error("%s", error)
+        return Exit.CONFIGURATION
+    host = asked.host or configured.http.host
+    port = configured.http.port if asked.port is None else asked.port
+    try:
+        listener = listen(host, port)
+    except CannotListen as error:
+        log.error("%s", error)
+        return error.code
+    return serve(spool, listener, host)
+
+
+def serve(spool: Spool, listener: socket.socket, host: str) -> int:
+    """Serve `spool` on `listener` and take dropped jobs beside it, until a signal comes."""
+    application = create_application(spool, hosts=(host,))
+    server = Server(application, application.state.context.close_streams)
+    intake = Intake(spool, lambda: Catalogue.read(spool))
+    intake.start()
+    try:
+        server.run(sockets=[listener])
+    finally:
+        intake.stop()
+        intake.join(_INTAKE_SECONDS)
+    log.info("stopped")
+    return Exit.OK if server.started else Exit.FAILURE
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket bound to a loopback address. Raises CannotListen."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (socket.gaierror, UnicodeError) as error:
+        raise CannotListen(f"--host {host}: {error}; use 127.0.0.1", Exit.CONFIGURATION) from None
+    if not all(ip_address(info[4][0]).is_loopback for info in found):
+        raise CannotListen(
+            f"--host {host}: genzo-httpd asks nobody for a password, so it listens on loopback "
+            "only; use 127.0.0.1, and a tunnel (ssh -L) from elsewhere",
+            Exit.CONFIGURATION,
+        )
+    family, kind, protocol, _, address = found[0]
+    # The protocol has to be named: asyncio turns off Nagle's algorithm only where it is TCP, and
+    # with it every answer takes 40 ms.
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        hint = "; another server has it: stop that one, or choose another --port"
+        raise CannotListen(
+            f"cannot listen on {host} port {port}: {error.strerror}"
+            f"{hint if error.errno == errno.EADDRINUSE else ''}",
+            Exit.FAILURE,
+        ) from None
+    return listener
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="genzo-httpd", description="Serves a spool over HTTP: jobs, progress and pictures."
+    )
+    parser.add_argument("--spool", type=Path, metavar="DIR", help="the spool")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration to read")
+    parser.add_argument("--host", help="address to listen on (loopback only; default 127.0.0.1)")
+    parser.add_argument(
+        "--port", type=_port, help="port to listen on (default 8000; 0: a free one)"
+    )
+    return parser
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{port} is not a port from 0 to 65535")
+    return port

@@ -1,0 +1,114 @@
+"""GET /api/info, /healthz and /readyz."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from starlette.concurrency import run_in_threadpool
+
+from httpd.bodies import Health, Info, ModelBody, QueueBody, SlotBody
+from httpd.context import context_of, send_body
+from spool import durable
+from spool.catalogue import Catalogue, ModelEntry, SlotReport, SlotState, read_reports
+from spool.layout import Spool
+from spool.problems import Problem
+from spool.states import scan
+from spool.version import VERSION
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+HEARTBEAT_SECONDS = 60.0
+"""A slot whose report is older than this does not count as alive."""
+
+
+async def get_info(request: Request) -> Response:
+    """The models and their parameters, the queue and the slots."""
+    return send_body(await run_in_threadpool(_info, context_of(request).spool))
+
+
+async def get_health(_request: Request) -> Response:
+    """That the process answers."""
+    return send_body(Health(status="ok"))
+
+
+async def get_readiness(request: Request) -> Response:
+    """Whether jobs are rendered now; 503 with the reason otherwise."""
+    reason = await run_in_threadpool(_why_not_ready, context_of(request).spool)
+    if reason is not None:
+        raise Problem("Not ready", reason, status=HTTPStatus.SERVICE_UNAVAILABLE)
+    return send_body(Health(status="ok"))
+
+
+def _info(spool: Spool) -> Info:
+    reports = read_reports(spool)
+    catalogue = Catalogue.of(reports)
+    default = _model_body(catalogue.default) if catalogue.default else None
+    return Info(
+        version=VERSION,
+        model_name=default.name if default else None,
+        model=default,
+        models=[_model_body(entry) for entry in catalogue.models.values()],
+        parameter_schema=default.parameter_schema if default else None,
+        available_loras=default.available_loras if default else [],
+        output_format=default.output_format if default else None,
+        suggested_prompts=default.suggested_prompts if default else [],
+        queue=QueueBody(
+            queued=len(scan(spool.queued)),
+            processing=sum(len(scan(slot)) for slot in spool.active.iterdir()),
+            held=len(scan(spool.held)),
+        ),
+        slots=[_slot_body(report) for report in reports],
+    )
+
+
+def _model_body(entry: ModelEntry) -> ModelBody:
+    return ModelBody.model_validate(
+        {
+            **asdict(entry),
+            "available_loras": list(entry.available_loras),
+            "suggested_prompts": list(entry.suggested_prompts),
+        }
+    )
+
+
+def _slot_body(report: SlotReport) -> SlotBody:
+    return SlotBody(
+        name=report.slot,
+        state=report.state,
+        heartbeat=report.heartbeat,
+        device=report.device,
+        job_id=report.job_id,
+    )
+
+
+def _why_not_ready(spool: Spool) -> str | None:
+    try:
+        with durable.scratch_file(spool.tmp, b"", durable=False):
+            pass
+    except OSError as error:
+        return f"the spool {spool.root} cannot be written: {error.strerror}"
+    reports = read_reports(spool)
+    if not reports:
+        return "no daemon has reported yet; start one with: genzod"
+    faults = [_fault(report) for report in reports]
+    if None in faults:
+        return None
+    return "no slot is alive: " + "; ".join(fault for fault in faults if fault)
+
+
+def _fault(report: SlotReport) -> str | None:
+    """Why the slot does not render, or None if it does."""
+    if report.state is SlotState.STOPPED:
+        return f"{report.slot} is stopped"
+    try:
+        age = (datetime.now(UTC) - datetime.fromisoformat(report.heartbeat)).total_seconds()
+    except (ValueError, TypeError):
+        return f"{report.slot} reported at {report.heartbeat!r}, which is no instant"
+    if age > HEARTBEAT_SECONDS:
+        return f"{report.slot} was last heard of {age:.0f} s ago, more than {HEARTBEAT_SECONDS:.0f}"
+    return None

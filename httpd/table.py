@@ -1,0 +1,236 @@
+"""Every route of the server: what is served and what is specified come from this table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from httpd import examples, generate, images, jobs, pages, sse, status
+from httpd.bodies import (
+    Accepted,
+    Health,
+    Info,
+    JobBody,
+    JobList,
+    Picture,
+    PictureList,
+    ProgressEvent,
+)
+from httpd.context import context_of
+from httpd.endpoints import Answer, Endpoint, Parameter, routes_of
+from httpd.openapi import EVENT_STREAM, specification
+from spool.catalogue import Catalogue
+from spool.jobs import JobRequest
+from spool.states import Status
+from spool.version import VERSION
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+_JOBS, _GALLERY, _SERVER = "Jobs", "Gallery", "Server"
+
+_BAD_QUERY = {422: "A parameter of the query is not valid"}
+_NO_JOB = {404: "There is no such job"}
+_NO_PICTURE = {404: "There is no such picture"}
+_FOREIGN = {403: "The request comes from a page of another site"}
+_LIMIT = Parameter(
+    "limit",
+    "How many at most",
+    {"type": "integer", "minimum": 1, "maximum": images.MAX_LIMIT, "default": 50},
+)
+_LAST_EVENT_ID = Parameter(
+    "Last-Event-ID",
+    "Id of the last event seen; the stream goes on right behind it",
+    {"type": "string"},
+    "header",
+)
+_FILE_HEADERS = {
+    "ETag": "Strong validator",
+    "Cache-Control": "Immutable: a name is never reused",
+    "Accept-Ranges": "bytes",
+}
+_FILE_ERRORS = {**_NO_PICTURE, 416: "The range lies outside the file"}
+
+
+def _file_answers(media_type: str) -> dict[int, Answer]:
+    return {
+        200: Answer("The file", media_type=media_type, headers=_FILE_HEADERS),
+        206: Answer("The range that was asked for", media_type=media_type),
+        304: Answer("The file is the one of If-None-Match"),
+    }
+
+
+ENDPOINTS = (
+    Endpoint(
+        "POST",
+        "/api/generate",
+        generate.generate,
+        "Submit a job",
+        _JOBS,
+        {
+            202: Answer(
+                "The job is queued; it survives a power cut from here on",
+                Accepted,
+                headers={"Location": "The job's status_url"},
+            )
+        },
+        {
+            400: "The body is not valid JSON, or a header is not valid",
+            **_FOREIGN,
+            413: "The body is larger than 1 MiB",
+            415: "The Content-Type is not application/json",
+            422: "A field is not valid; `errors` names each",
+            507: "The disk is full",
+        },
+        parameters=(
+            Parameter(
+                "Idempotency-Key",
+                "Sending the same request with the same key again returns the same job",
+                {"type": "string", "maxLength": 255},
+                "header",
+            ),
+        ),
+        takes=JobRequest,
+        examples=examples.REQUESTS,
+    ),
+    Endpoint(
+        "GET",
+        "/api/jobs",
+        jobs.list_jobs,
+        "List jobs: unfinished ones, then the latest finished",
+        _JOBS,
+        {200: Answer("The jobs", JobList)},
+        _BAD_QUERY,
+        (
+            Parameter(
+                "status", "Only jobs of this status", {"type": "string", "enum": list(Status)}
+            ),
+            _LIMIT,
+        ),
+    ),
+    Endpoint(
+        "GET",
+        "/api/jobs/{job_id}",
+        jobs.get_job,
+        "Get the state of a job",
+        _JOBS,
+        {200: Answer("The job", JobBody)},
+        _NO_JOB,
+    ),
+    Endpoint(
+        "DELETE",
+        "/api/jobs/{job_id}",
+        jobs.cancel_job,
+        "Cancel a job",
+        _JOBS,
+        {
+            200: Answer("The job was waiting and is cancelled", JobBody),
+            202: Answer("The job is being rendered and stops at its next step", JobBody),
+        },
+        {**_FOREIGN, **_NO_JOB, 409: "The job is finished already"},
+    ),
+    Endpoint(
+        "GET",
+        "/api/sse/gallery",
+        sse.stream_gallery,
+        "Listen to new pictures",
+        _GALLERY,
+        {200: Answer("One event for each new picture", Picture, EVENT_STREAM)},
+        parameters=(_LAST_EVENT_ID,),
+    ),
+    Endpoint(
+        "GET",
+        "/api/sse/{job_id}",
+        sse.stream_job,
+        "Listen to the progress of a job",
+        _JOBS,
+        {
+            200: Answer("Events, from the present state to the end", ProgressEvent, EVENT_STREAM),
+            204: Answer("The job is finished and its last event was seen"),
+        },
+        _NO_JOB,
+        (_LAST_EVENT_ID,),
+    ),
+    Endpoint(
+        "GET",
+        "/api/images",
+        images.list_images,
+        "List pictures, the newest first",
+        _GALLERY,
+        {200: Answer("One page", PictureList, headers={"Link": 'The next page, rel="next"'})},
+        _BAD_QUERY,
+        (
+            _LIMIT,
+            Parameter(
+                "offset",
+                "How many to pass over",
+                {"type": "integer", "minimum": 0, "default": 0},
+            ),
+        ),
+    ),
+    Endpoint(
+        "GET",
+        "/api/images/{filename}",
+        images.get_image,
+        "Get a picture in full size",
+        _GALLERY,
+        _file_answers("image/png"),
+        _FILE_ERRORS,
+    ),
+    Endpoint(
+        "GET",
+        "/api/thumbs/{filename}",
+        images.get_thumbnail,
+        "Get a picture's thumbnail",
+        _GALLERY,
+        _file_answers("image/webp"),
+        _FILE_ERRORS,
+    ),
+    Endpoint(
+        "GET",
+        "/api/info",
+        status.get_info,
+        "Get models, parameters, LoRAs, queue and slots",
+        _SERVER,
+        {200: Answer("The server's state", Info)},
+    ),
+    Endpoint(
+        "GET",
+        "/healthz",
+        status.get_health,
+        "Ask whether the server is alive",
+        _SERVER,
+        {200: Answer("It is", Health)},
+    ),
+    Endpoint(
+        "GET",
+        "/readyz",
+        status.get_readiness,
+        "Ask whether jobs are rendered now",
+        _SERVER,
+        {200: Answer("They are", Health)},
+        {503: "No slot is alive, or the spool cannot be written"},
+    ),
+)
+
+
+async def openapi(request: Request) -> Response:
+    """The specification, with the parameters of the default model that is served now."""
+    catalogue = await run_in_threadpool(Catalogue.read, context_of(request).spool)
+    schema = catalogue.default.parameter_schema if catalogue.default else None
+    return JSONResponse(specification(ENDPOINTS, VERSION, schema))
+
+
+def routes() -> list[Route]:
+    """The table's routes, and the pages for people."""
+    return [
+        *routes_of(ENDPOINTS),
+        Route("/openapi.json", openapi),
+        Route("/docs", pages.docs),
+        Route("/docs/{name}", pages.docs_asset),
+        Route("/", pages.index),
+        Route("/static/{name}", pages.asset),
+    ]

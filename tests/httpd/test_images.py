@@ -1,0 +1,219 @@
+"""The gallery: its pages, the files behind them, and nothing else."""
+
+from __future__ import annotations
+
+import io
+import os
+import socket
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+from PIL import Image
+
+from httpd.bodies import PictureList
+from spool.gallery import PictureName
+from tests.httpd.conftest import Served, serving
+from tests.httpd.stand_in import LORA, StandIn
+from tests.httpd.test_generate import refused
+
+if TYPE_CHECKING:
+    import httpx2
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server of a gallery that no other module adds to."""
+    with serving(tmp_path_factory.mktemp("gallery") / "spool") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shared_daemon(served: Served) -> Iterator[StandIn]:
+    daemon = StandIn(served.spool)
+    yield daemon
+    daemon.slot.release()
+
+
+@pytest.fixture(scope="module")
+def pictures(served: Served, shared_daemon: StandIn) -> list[str]:
+    """The names of five pictures, the newest first."""
+    names = []
+    for number in range(5):
+        loras = [{"id": LORA, "weight": 0.8}] if number == 4 else []
+        job_id = served.submit(f"picture {number}", seed=number, loras=loras, negative_prompt="x")
+        names.append(shared_daemon.render(job_id).images[0].filename)
+    return names[::-1]
+
+
+def test_the_list_has_the_newest_first_with_all_that_decided_them(
+    client: httpx2.Client, pictures: list[str]
+) -> None:
+    page = client.get("/api/images").json()
+    PictureList.model_validate(page, extra="forbid")
+    assert [image["filename"] for image in page["images"]] == pictures
+    assert (page["total"], page["limit"], page["offset"], page["next"]) == (5, 50, 0, None)
+    newest = page["images"][0]
+    assert newest["id"] == pictures[0].removesuffix(".png")
+    assert newest["job_id"] == newest["id"].removesuffix("-0")
+    assert newest["url"] == f"/api/images/{pictures[0]}"
+    assert newest["thumbnail_url"] == f"/api/thumbs/{pictures[0]}"
+    assert (newest["width"], newest["height"]) == (32, 24)
+    assert newest["created_at"].endswith("Z")
+    metadata = newest["metadata"]
+    assert (metadata["prompt"], metadata["negative_prompt"]) == ("picture 4", "x")
+    assert (metadata["seed"], metadata["steps"], metadata["model"]) == (4, 20, "tiny")
+    assert (metadata["sampler"], metadata["guidance_scale"]) == ("euler", 5.0)
+    assert metadata["loras"] == [{"id": LORA, "weight": 0.8, "trigger_weight": 0.5}]
+
+
+def test_pages_follow_each_other_without_gap(client: httpx2.Client, pictures: list[str]) -> None:
+    seen: list[str] = []
+    url: str | None = "/api/images?limit=2"
+    while url is not None:
+        response = client.get(url)
+        page = response.json()
+        seen += [image["filename"] for image in page["images"]]
+        url = page["next"]
+        assert response.headers.get("link") == (f'<{url}>; rel="next"' if url else None)
+    assert seen == pictures
+
+
+def test_a_page_behind_the_end_is_empty(client: httpx2.Client, pictures: list[str]) -> None:
+    page = client.get("/api/images?offset=1000").json()
+    assert (page["images"], page["total"], page["next"]) == ([], 5, None)
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=101", "limit=x", "offset=-1", "offset=1.5", "limit=%00"]
+)
+def test_a_bad_parameter_is_named(client: httpx2.Client, query: str) -> None:
+    refused(client.get(f"/api/images?{query}"), 422, query.partition("=")[0])
+
+
+def test_a_picture_of_a_job_that_still_runs_is_described_by_its_ticket(
+    served: Served, daemon: StandIn
+) -> None:
+    job_id = served.submit("still running", seed=9)
+    run = daemon.begin(job_id)
+    run.publish()
+    (image,) = served.client.get("/api/images?limit=1").json()["images"]
+    assert (image["metadata"]["prompt"], image["metadata"]["seed"]) == ("still running", 9)
+    assert (image["width"], image["height"]) == (32, 24)
+    run.name.picture(served.spool).unlink()
+    run.stop()
+
+
+def test_a_picture_outlives_its_record(served: Served, daemon: StandIn) -> None:
+    job_id = served.submit("forgotten")
+    daemon.render(job_id)
+    served.spool.record(job_id).unlink()
+    (image,) = served.client.get("/api/images?limit=1").json()["images"]
+    assert (image["job_id"], image["width"], image["metadata"]) == (job_id, 32, {})
+    PictureName(job_id, 0).picture(served.spool).unlink()
+
+
+def test_both_files_are_served_under_the_listed_name(
+    client: httpx2.Client, pictures: list[str]
+) -> None:
+    full = client.get(f"/api/images/{pictures[0]}")
+    thumbnail = client.get(f"/api/thumbs/{pictures[0]}")
+    assert (full.headers["content-type"], thumbnail.headers["content-type"]) == (
+        "image/png",
+        "image/webp",
+    )
+    assert Image.open(io.BytesIO(full.content)).size == (32, 24)
+    assert Image.open(io.BytesIO(thumbnail.content)).size == (16, 12)
+    for response in (full, thumbnail):
+        assert response.headers["cache-control"] == "private, max-age=31536000, immutable"
+        assert response.headers["x-content-type-options"] == "nosniff"
+        assert response.headers["accept-ranges"] == "bytes"
+
+
+def test_a_known_picture_is_not_sent_again(client: httpx2.Client, pictures: list[str]) -> None:
+    url = f"/api/images/{pictures[0]}"
+    etag = client.get(url).headers["etag"]
+    assert not etag.startswith("W/")
+    for header in (etag, f'"other", {etag}', "*", f"W/{etag}"):
+        again = client.get(url, headers={"If-None-Match": header})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
+    assert client.get(url, headers={"If-None-Match": '"other"'}).status_code == 200
+
+
+def test_a_range_is_a_part_of_the_file(client: httpx2.Client, pictures: list[str]) -> None:
+    url = f"/api/images/{pictures[0]}"
+    whole = client.get(url).content
+    size = len(whole)
+
+    def part(asked: str) -> tuple[int, bytes, str | None]:
+        response = client.get(url, headers={"Range": asked})
+        return response.status_code, response.content, response.headers.get("content-range")
+
+    assert part("bytes=0-7") == (206, whole[:8], f"bytes 0-7/{size}")
+    assert part("bytes=8-") == (206, whole[8:], f"bytes 8-{size - 1}/{size}")
+    assert part("bytes=-4") == (206, whole[-4:], f"bytes {size - 4}-{size - 1}/{size}")
+    assert part(f"bytes=0-{size * 9}")[:2] == (206, whole)
+    for whole_instead in ("bytes=5-2", "bytes=0-1,4-5", "lines=1-2", "bytes=-", "nonsense"):
+        assert part(whole_instead) == (200, whole, None)
+
+
+def test_a_range_outside_the_file_is_416(client: httpx2.Client, pictures: list[str]) -> None:
+    response = client.get(f"/api/images/{pictures[0]}", headers={"Range": "bytes=99999-"})
+    refused(response, 416)
+    assert response.headers["content-range"].startswith("bytes */")
+
+
+def test_a_range_of_another_version_is_not_mixed_in(
+    client: httpx2.Client, pictures: list[str]
+) -> None:
+    headers = {"Range": "bytes=0-7", "If-Range": '"other"'}
+    assert client.get(f"/api/images/{pictures[0]}", headers=headers).status_code == 200
+
+
+def test_head_tells_the_size_alone(client: httpx2.Client, pictures: list[str]) -> None:
+    url = f"/api/images/{pictures[0]}"
+    head, full = client.head(url), client.get(url)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == str(len(full.content))
+    assert head.headers["etag"] == full.headers["etag"]
+
+
+@pytest.mark.parametrize("folder", ["images", "thumbs"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../spool.json",
+        "..%2f..%2fspool.json",
+        "%2e%2e%2fspool.json",
+        "....//spool.json",
+        "%2fetc%2fpasswd",
+        "20261123T121728417-7f3a9c-0.png%00.txt",
+        "20261123T121728417-7f3a9c-0.thumb.webp",
+        "20261323T121728417-7f3a9c-0.png",
+        "nothing.png",
+    ],
+)
+def test_nothing_but_pictures_is_served(
+    served: Served, pictures: list[str], folder: str, name: str
+) -> None:
+    # A client would tidy the path before it sends it.
+    with socket.create_connection(("127.0.0.1", served.port), 5) as connection:
+        request = f"GET /api/{folder}/{name} HTTP/1.0\r\nHost: localhost\r\n\r\n"
+        connection.sendall(request.encode())
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 404 ")
+    assert b"application/problem+json" in answer
+
+
+def test_links_and_pipes_are_not_opened(served: Served, pictures: list[str]) -> None:
+    folder = PictureName.parse(pictures[0]).picture(served.spool).parent  # type: ignore[union-attr]
+    job_id = pictures[0][:25]
+    link, pipe = folder / f"{job_id}-98.png", folder / f"{job_id}-99.png"
+    link.symlink_to(served.spool.root / "spool.json")
+    os.mkfifo(pipe)
+    try:
+        for path in (link, pipe):
+            refused(served.client.get(f"/api/images/{path.name}"), 404)
+    finally:
+        link.unlink()
+        pipe.unlink()
