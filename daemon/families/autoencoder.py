@@ -12,27 +12,26 @@ from daemon.families.pipelines import Vae
 class Autoencoder:
     """A diffusers VAE with the shift and scale of its config.
 
-    `scale_factor` is the number of pixels to a latent, along each side.
+    `dtype` is the one it runs in, `scale_factor` the number of pixels to a latent, along each side.
     """
 
     def __init__(self, vae: Vae) -> None:
         self._vae = vae
         self._scale: float = vae.config.scaling_factor
+        # Asked of the VAE each time, these two would walk through all of its modules.
+        self._device = vae.device
+        self.dtype = vae.dtype
         self.scale_factor = 2 ** (len(vae.config.block_out_channels) - 1)
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self._vae.dtype
 
     def lower(self, dtype: torch.dtype) -> None:
         """Run in this dtype from now on, unless the VAE's config says that it needs float32."""
         if dtype != self.dtype and not self._vae.config.force_upcast:
-            self._vae.to(dtype)
+            self._to(dtype)
 
     @torch.inference_mode()
     def encode(self, pictures: torch.Tensor) -> torch.Tensor:
         """Encode pictures (n, 3, H, W) in [-1, 1] to latents (n, channels, h, w)."""
-        pictures = pictures.to(self._vae.device, self._vae.dtype)
+        pictures = pictures.to(self._device, self.dtype)
         latents = self._vae.encode(pictures, return_dict=False)[0].mode()
         scale = self._scale
         spread = self._mean_and_std(latents)
@@ -60,14 +59,18 @@ class Autoencoder:
 
     def _decode_in_float32(self, latents: torch.Tensor) -> torch.Tensor:
         dtype = self.dtype
-        self._vae.to(torch.float32)
+        self._to(torch.float32)
         try:
             return self._decode(latents)
         finally:
-            self._vae.to(dtype)
+            self._to(dtype)
+
+    def _to(self, dtype: torch.dtype) -> None:
+        self._vae.to(dtype)
+        self.dtype = dtype
 
     def _decode(self, latents: torch.Tensor) -> torch.Tensor:
-        latents = latents.to(self._vae.device, self._vae.dtype)
+        latents = latents.to(self._device, self.dtype)
         scale = self._scale
         spread = self._mean_and_std(latents)
         # The pipeline's operations in the pipeline's order: another order rounds differently.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -12,17 +12,15 @@ from daemon.errors import RenderError
 from daemon.families.autoencoder import Autoencoder, is_finite
 from daemon.families.base import ModelSpec, OnStep, Step
 from daemon.families.pipelines import (
-    MultistepScheduler,
     Placement,
-    Scheduler,
     SdxlPipeline,
     library_versions,
-    make_scheduler,
     open_sdxl,
     place,
 )
 from daemon.families.prompts import SdxlPrompts
 from daemon.families.samplers import samplers
+from daemon.families.schedulers import SdxlSchedulers, WatchedScheduler
 from daemon.families.sdxl_parameters import parameters_of
 from daemon.previews import Projection, fit_projection
 from spool.jobs import JobRequest, ResolvedJob
@@ -64,10 +62,10 @@ class Sdxl:
         self._autoencoder = autoencoder
         self._projection = projection
         self._prompts = SdxlPrompts(pipeline)
-        self._scheduler_config = pipeline.scheduler.config
+        self._schedulers = SdxlSchedulers(pipeline.scheduler.config)
 
     def total_steps(self, job: ResolvedJob) -> int:
-        scheduler = self._make_scheduler(job)
+        scheduler = self._schedulers.of(job.sampler).scheduler
         scheduler.set_timesteps(job.steps)
         return len(scheduler.timesteps)
 
@@ -78,9 +76,9 @@ class Sdxl:
     def denoise(self, job: ResolvedJob, seed: int, on_step: OnStep) -> torch.Tensor:
         if job.loras:
             raise RenderError(f"model {self.spec.name} takes no LoRAs; send the job without them")
-        scheduler = self._make_scheduler(job)
-        self._pipeline.scheduler = scheduler
-        latents = self._run(job, seed, _report_steps(scheduler, self._projection, on_step))
+        watched = self._schedulers.of(job.sampler)
+        self._pipeline.scheduler = watched.scheduler
+        latents = self._run(job, seed, _report_steps(watched, self._projection, on_step))
         if not is_finite(latents):
             raise RenderError(
                 f"the latents are not finite in {_name(self._placement.dtype)}; set the model's "
@@ -106,9 +104,6 @@ class Sdxl:
             description["scheduler"] = samplers[job.sampler].scheduler
         return description
 
-    def _make_scheduler(self, job: ResolvedJob) -> Scheduler:
-        return make_scheduler(samplers[job.sampler], self._scheduler_config)
-
     def _run(self, job: ResolvedJob, seed: int, step_end: Callable[..., Any]) -> torch.Tensor:
         guided = job.guidance_scale > 1
         return self._pipeline(
@@ -127,42 +122,16 @@ class Sdxl:
 
 
 def _report_steps(
-    scheduler: Scheduler, projection: Projection, on_step: OnStep
+    watched: WatchedScheduler, projection: Projection, on_step: OnStep
 ) -> Callable[..., dict[str, torch.Tensor]]:
     """The pipeline's callback: tells `on_step` of each step and what it predicts."""
-    latest = _remember_x0(scheduler)
 
     def step_end(_pipeline: object, index: int, *_: object) -> dict[str, torch.Tensor]:
-        preview = partial(projection.project, latest())
-        on_step(Step(index + 1, len(scheduler.timesteps), preview))
+        preview = partial(projection.project, watched.x0)
+        on_step(Step(index + 1, len(watched.scheduler.timesteps), preview))
         return {}
 
     return step_end
-
-
-def _remember_x0(scheduler: Scheduler) -> Callable[[], torch.Tensor]:
-    """Wrap the scheduler's `step`; the returned function gives the x0 predicted last.
-
-    Schedulers return their prediction beside the sample, except the multistep ones, which keep
-    the last converted model output, and that is x0 for DPM-Solver++ (arXiv:2211.01095) and
-    UniPC (arXiv:2302.04867).
-    """
-    step = scheduler.step
-    x0: torch.Tensor
-
-    # wraps: the pipeline passes a generator only to a step whose signature shows one.
-    @wraps(step)
-    def remembering(*args: Any, **kwargs: Any) -> tuple[torch.Tensor, ...]:
-        nonlocal x0
-        result = step(*args, **kwargs)
-        if len(result) > 1:
-            x0 = result[1]
-        else:
-            x0 = cast("MultistepScheduler", scheduler).model_outputs[-1]
-        return result
-
-    scheduler.step = remembering
-    return lambda: x0
 
 
 def _name(dtype: torch.dtype) -> str:

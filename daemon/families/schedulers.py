@@ -1,0 +1,57 @@
+"""The schedulers of one loaded model, watched for the pictures that they predict."""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import TYPE_CHECKING, Any, cast
+
+from daemon.families.pipelines import Config, MultistepScheduler, Scheduler, make_scheduler
+from daemon.families.samplers import samplers
+
+if TYPE_CHECKING:
+    import torch
+
+
+class WatchedScheduler:
+    """A scheduler whose `step` is wrapped; `x0` is what it predicted last, (1, channels, h, w).
+
+    Schedulers return their prediction beside the sample, except the multistep ones, which keep
+    the last converted model output, and that is x0 for DPM-Solver++ (arXiv:2211.01095) and
+    UniPC (arXiv:2302.04867).
+    """
+
+    x0: torch.Tensor
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self.scheduler = scheduler
+        step = scheduler.step
+
+        # wraps: the pipeline passes a generator only to a step whose signature shows one.
+        @wraps(step)
+        def remembering(*args: Any, **kwargs: Any) -> tuple[torch.Tensor, ...]:
+            result = step(*args, **kwargs)
+            if len(result) > 1:
+                self.x0 = result[1]
+            else:
+                self.x0 = cast("MultistepScheduler", scheduler).model_outputs[-1]
+            return result
+
+        scheduler.step = remembering
+
+
+class SdxlSchedulers:
+    """Schedulers made for a model whose own scheduler has `config`, one for each sampler.
+
+    They are used again for later pictures: `set_timesteps`, which begins each, clears them.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._made: dict[str, WatchedScheduler] = {}
+
+    def of(self, sampler: str) -> WatchedScheduler:
+        """The scheduler of the sampler of this name."""
+        if sampler not in self._made:
+            scheduler = make_scheduler(samplers[sampler], self._config)
+            self._made[sampler] = WatchedScheduler(scheduler)
+        return self._made[sampler]
