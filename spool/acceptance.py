@@ -10,8 +10,9 @@ one file with several names, given in this order:
 
 A crash before 2 leaves an intent that no one was told of: dropped, or completed if its key is
 still free, which is the same for who asked. A crash after 2 leaves an intent whose key is its
-own: `recover` publishes the ticket, unless its id has reached some state already. Nothing else
-ever needs repair. Requests without a key take step 3 alone.
+own: `recover` publishes the ticket, unless its id has reached some state already. An error that
+the process survives (a full disk) leaves the same. Nothing else ever needs repair. Requests
+without a key take step 3 alone.
 
 A refused file takes its key too (`remember_rejection`), so that an rsync which sends it again
 is acknowledged, not refused again.
@@ -21,8 +22,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,15 +36,20 @@ from filelock import FileLock
 from spool import durable
 from spool.catalogue import Catalogue
 from spool.door import resolve
-from spool.ids import is_job_id
+from spool.ids import created_ms, is_job_id
 from spool.jobs import JobRequest
 from spool.layout import Spool
 from spool.problems import Problem
-from spool.states import job_ids_with_tickets
+from spool.states import find, job_ids_with_tickets
 from spool.tickets import FORMAT, Ticket
+
+log = logging.getLogger(__name__)
 
 # Many tools that read pictures take seeds of 32 bits only.
 _DRAWN_SEEDS = 2**32 - 1000
+# How far ahead of our clock a sender's may be. Later ids are never earlier than those we have, so
+# one of the year 9999 would leave no room for any other.
+_AHEAD_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +94,8 @@ def digest(request: JobRequest) -> str:
 
 def admit(spool: Spool, ticket: Ticket) -> None:
     """Queue a ticket that has no key. Durable on return; after a crash it is queued or not."""
-    durable.publish(spool.queued / str(ticket.name), ticket.encode(), scratch=spool.tmp)
+    with _unreserved_on_error(spool, ticket):
+        durable.publish(spool.queued / str(ticket.name), ticket.encode(), scratch=spool.tmp)
 
 
 def admit_keyed(spool: Spool, ticket: Ticket) -> bool:
@@ -94,11 +105,12 @@ def admit_keyed(spool: Spool, ticket: Ticket) -> bool:
     intent = spool.pending / f"{ticket.job_id}.json"
     key = key_path(spool, ticket.key)
     with _admissions(spool):
-        durable.make_directory(key.parent, mode=0o700, durable=True)
-        with durable.scratch_file(spool.tmp, ticket.encode(), durable=True) as temporary:
-            temporary.rename(intent)
+        with _unreserved_on_error(spool, ticket):
+            durable.make_directory(key.parent, mode=0o700, durable=True)
+            with durable.scratch_file(spool.tmp, ticket.encode(), durable=True) as temporary:
+                temporary.rename(intent)
         won = durable.link(intent, key)
-        durable.sync_directories(spool.pending, key.parent, spool.tmp)
+        durable.sync_directories(spool.pending, key.parent)
         if won:
             _publish(spool, intent, ticket)
         else:
@@ -107,22 +119,32 @@ def admit_keyed(spool: Spool, ticket: Ticket) -> bool:
 
 
 def recover_admissions(spool: Spool) -> list[str]:
-    """Complete or drop the intents that dead processes left; the job ids that were queued."""
+    """Complete or drop the intents that crashes and errors left; the job ids that were queued.
+
+    An intent that cannot be read is of another genzo, and left to that.
+    """
     queued = []
     with _admissions(spool):
         intents = sorted(spool.pending.glob("*.json"))
-        living = job_ids_with_tickets(spool) if intents else set()
+        # A ticket may move from a directory not yet read to one already read, but not twice.
+        living = job_ids_with_tickets(spool) | job_ids_with_tickets(spool) if intents else set()
         for intent in intents:
-            ticket = Ticket.decode(intent.read_bytes())
+            try:
+                ticket = Ticket.decode(intent.read_bytes())
+            except (ValueError, KeyError, TypeError) as error:
+                log.error("%s cannot be read and is passed over: %s", intent, error)
+                continue
             key = key_path(spool, ticket.key or "")
             durable.make_directory(key.parent, mode=0o700, durable=True)
             ours = durable.link(intent, key) or key.samefile(intent)
             durable.sync_directories(spool.pending, key.parent)
-            if not ours or ticket.job_id in living or spool.record(ticket.job_id).exists():
+            if not ours:
+                durable.remove([intent, spool.events(ticket.job_id)])
+            elif ticket.job_id in living or spool.record(ticket.job_id).exists():
                 intent.unlink()
-                continue
-            _publish(spool, intent, ticket)
-            queued.append(ticket.job_id)
+            else:
+                _publish(spool, intent, ticket)
+                queued.append(ticket.job_id)
     return queued
 
 
@@ -133,7 +155,7 @@ def _publish(spool: Spool, intent: Path, ticket: Ticket) -> None:
 
 
 def _admissions(spool: Spool) -> FileLock:
-    # Who holds it knows that every intent it sees is a dead process's.
+    # Who holds it knows that no one is at work on any intent it sees.
     return FileLock(spool.lock("admissions"), fallback_to_soft=False)
 
 
@@ -169,6 +191,8 @@ def _reserve(spool: Spool, wish: str | None) -> str:
     if (
         wish is not None
         and is_job_id(wish)
+        and created_ms(wish) <= time.time_ns() // 1_000_000 + _AHEAD_MS
+        and find(spool, wish) is None
         and not spool.record(wish).exists()
         and _take(spool, wish)
     ):
@@ -177,6 +201,16 @@ def _reserve(spool: Spool, wish: str | None) -> str:
         job_id = spool.clock.draw()
         if _take(spool, job_id):
             return job_id
+
+
+@contextmanager
+def _unreserved_on_error(spool: Spool, ticket: Ticket) -> Iterator[None]:
+    # On a full disk the same request is tried again and again, each time with a new id.
+    try:
+        yield
+    except OSError:
+        durable.remove([spool.events(ticket.job_id)])
+        raise
 
 
 def _take(spool: Spool, job_id: str) -> bool:

@@ -89,7 +89,7 @@ def read_reports(spool: Spool) -> tuple[SlotReport, ...]:
     for path in sorted(spool.slots.glob("*.json")):
         try:
             reports.append(SlotReport.decode(path.read_bytes()))
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
             continue
     return tuple(reports)
 

@@ -115,14 +115,14 @@ class Slot:
 
     def orphans(self, *, starting: bool) -> Iterator[Claim]:
         """The tickets of dead daemons: in every free slot's directory and, if we are `starting`
-        and have claimed nothing ourselves, in our own.
+        and have claimed nothing ourselves, in our own. Those being cancelled are not among them.
 
         While one of another slot is handed out, that slot's lock is held.
         """
         if starting:
             yield from _claims_in(self.spool, self.directory)
         for directory in sorted(self.spool.active.iterdir()):
-            if directory != self.directory and scan(directory):
+            if directory.name not in {self.name, CANCEL_SLOT} and scan(directory):
                 with _if_free(self.spool, directory.name) as free:
                     if free:
                         yield from _claims_in(self.spool, directory)

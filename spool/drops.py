@@ -1,26 +1,28 @@
-"""Files from strangers: reading one safely, knowing it again, refusing it with its reason."""
+"""Files from strangers: finding them, reading one safely, knowing it again, removing it."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import hashlib
-import json
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
-from spool import durable
 from spool.acceptance import key_of
 from spool.layout import Spool
 from spool.problems import Problem
 from spool.strict_json import MAX_BYTES
 
+NAME_BYTES = 255
+MAX_FOLDERS = 8
+"""How deep below incoming/ a job may lie: deeper paths would grow too long elsewhere."""
+
 _ASIDE = ".genzo-taken."
 _TEMPORARY_SUFFIXES = (".part", ".partial", ".filepart", ".swp", ".tmp", "~")
-_NAME_BYTES = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,11 @@ class Signature:
     @classmethod
     def of(cls, status: os.stat_result) -> Signature:
         return cls(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+    def is_of(self, status: os.stat_result) -> bool:
+        """Whether `status` is of the same file, unwritten; a rename or a link changes its ctime."""
+        now = Signature.of(status)
+        return replace(now, ctime_ns=self.ctime_ns) == self
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +66,60 @@ def is_candidate(name: str) -> bool:
     return not name.startswith(".") and not name.lower().endswith(_TEMPORARY_SUFFIXES)
 
 
+def may_be_job(path: PurePath) -> bool:
+    """Whether `path`, relative to incoming/, is one that `walk` finds.
+
+    rsync keeps unfinished transfers in folders with dot-names, under their final names.
+    """
+    *folders, name = path.parts
+    hidden = any(folder.startswith(".") for folder in folders)
+    return is_candidate(name) and not hidden and len(folders) <= MAX_FOLDERS
+
+
 def walk(directory: Path) -> Iterator[Path]:
     """Every candidate below `directory`, links and special files included, none followed."""
+    return (path for path in _files(directory) if is_candidate(path.name))
+
+
+def _files(directory: Path, folders: int = 0) -> Iterator[Path]:
     try:
         entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return
     for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            if not entry.name.startswith("."):
-                yield from walk(Path(entry.path))
-        elif is_candidate(entry.name):
+        if not entry.is_dir(follow_symlinks=False):
             yield Path(entry.path)
+        elif folders < MAX_FOLDERS and not entry.name.startswith("."):
+            yield from _files(Path(entry.path), folders + 1)
+
+
+@contextmanager
+def folder_of(spool: Spool, path: Path) -> Iterator[int]:
+    """The folder of `path`, opened from incoming/ on without following a link.
+
+    A stranger may put a link to any directory in the place of a sub-folder, at any moment; what
+    is done through the descriptor stays in the drop box. Raises FileNotFoundError if a part of
+    the way is a link.
+    """
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(spool.incoming, flags)
+    try:
+        for part in path.relative_to(spool.incoming).parts[:-1]:
+            outer = descriptor
+            try:
+                descriptor = os.open(part, flags, dir_fd=outer)
+            except NotADirectoryError as error:
+                raise FileNotFoundError(error.errno, "not in the drop box", str(path)) from None
+            os.close(outer)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def look(spool: Spool, path: Path) -> Signature:
+    """The signature of the file at `path`, a link itself if it is one."""
+    with folder_of(spool, path) as folder:
+        return Signature.of(os.stat(path.name, dir_fd=folder, follow_symlinks=False))
 
 
 def read(spool: Spool, path: Path) -> Drop:
@@ -81,7 +130,8 @@ def read(spool: Spool, path: Path) -> Drop:
     """
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
     try:
-        descriptor = os.open(path, flags)
+        with folder_of(spool, path) as folder:
+            descriptor = os.open(path.name, flags, dir_fd=folder)
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.ENXIO}:
             raise _not_regular() from None
@@ -103,88 +153,65 @@ def read(spool: Spool, path: Path) -> Drop:
     return Drop(name, path, data, Signature.of(status), status.st_uid)
 
 
-def discard(path: Path, signature: Signature) -> bool:
+def discard(spool: Spool, path: Path, signature: Signature) -> bool:
     """Remove the file that was read from `path`; False if another has taken its place.
 
     The name is set aside first and removed only if it still is the file of `signature`: a writer
     may have replaced it since. Raises PermissionError in a folder that is not ours to change.
     """
-    aside = path.with_name(shortened(f"{_ASIDE}{path.name}"))
     try:
-        path.rename(aside)
+        with folder_of(spool, path) as folder:
+            aside = set_aside(folder, path.name, signature)
+            if aside is not None:
+                os.unlink(aside, dir_fd=folder)
     except FileNotFoundError:
         return True
-    now = Signature.of(aside.lstat())
-    same = (now.inode, now.size, now.mtime_ns) == (
-        signature.inode,
-        signature.size,
-        signature.mtime_ns,
-    )
-    if not same:
-        durable.link(aside, path)
-    aside.unlink()
-    return same
+    return aside is not None
 
 
-def restore_set_aside(directory: Path) -> None:
-    """Give back the names that a process which died inside `discard` had set aside."""
-    for aside in directory.rglob(f"{_ASIDE}*"):
-        with contextlib.suppress(OSError):
-            durable.link(aside, aside.with_name(aside.name.removeprefix(_ASIDE)))
-            aside.unlink()
+def restore_set_aside(spool: Spool) -> None:
+    """Give back the names that a process which died after `set_aside` had set aside."""
+    for path in _files(spool.incoming):
+        if path.name.startswith(_ASIDE):
+            with contextlib.suppress(OSError), folder_of(spool, path) as folder:
+                _give_back(folder, path.name, path.name.removeprefix(_ASIDE))
 
 
-def refuse(spool: Spool, path: Path, problem: Problem, key: str) -> Path:
-    """Lay the file into rejected/ under its name, NAME.problem.json beside it; where it is now.
+def set_aside(folder: int, name: str, signature: Signature) -> str | None:
+    """Give the file of `signature` a dot-name, and return that; None if `name` is another's.
 
-    The file keeps its old name too, until the caller has made `key` known and discards it. Of
-    two different files of one name the second becomes NAME~<8 hex of its key>.
+    A name too long for the prefix stays, and is compared where it is.
     """
-    name = path.relative_to(spool.incoming)
-    folder = spool.rejected / name.parent
-    durable.make_directory(folder, durable=True)
-    target = folder / shortened(name.name, ".problem.json")
-    if not _place(path, target):
-        target = folder / shortened(name.name, f"~{key[:8]}.problem.json", keep=f"~{key[:8]}")
-        _place(path, target)
-    report = {**problem.as_json(), "file": printable(name.as_posix())}
-    text = json.dumps(report, ensure_ascii=False, indent=1).encode() + b"\n"
-    durable.replace(
-        target.with_name(f"{target.name}.problem.json"), text, scratch=spool.tmp, durable=True
-    )
-    return target
+    aside = f"{_ASIDE}{name}"
+    if len(os.fsencode(aside)) > NAME_BYTES:
+        aside = name
+    os.rename(name, aside, src_dir_fd=folder, dst_dir_fd=folder)
+    if signature.is_of(os.stat(aside, dir_fd=folder, follow_symlinks=False)):
+        return aside
+    if aside != name:
+        _give_back(folder, aside, name)
+    return None
 
 
-def shortened(name: str, suffix: str = "", *, keep: str = "") -> str:
-    """`name` followed by `keep`, cut and marked with a hash where `suffix` would not fit.
-
-    File names have at most 255 bytes; different names stay different.
-    """
-    raw = os.fsencode(name)
-    room = _NAME_BYTES - len(os.fsencode(suffix))
-    if len(raw) > room:
-        digest = hashlib.sha256(raw).hexdigest()[:12].encode()
-        raw = raw[: room - len(digest) - 1] + b"~" + digest
-    return os.fsdecode(raw) + keep
-
-
-def printable(text: str) -> str:
-    """`text` as it may stand in a log, a JSON file or a terminal: no controls, valid UTF-8."""
-    clean = text.encode("utf-8", "backslashreplace").decode()
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in clean)
-
-
-def _place(path: Path, target: Path) -> bool:
-    """Give the refused file its name in rejected/; False if that is another file's."""
+def _give_back(folder: int, aside: str, name: str) -> None:
+    """Undo `set_aside`, unless a third file has taken the name, which is newer."""
     try:
-        return durable.link(path, target) or target.lstat().st_ino == path.lstat().st_ino
-    except PermissionError:
-        # fs.protected_hardlinks forbids linking a stranger's file; we own the drop box, so
-        # moving it is allowed.
-        if target.exists():
-            return False
-        path.rename(target)
-        return True
+        os.link(aside, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+    except FileExistsError:
+        pass
+    except PermissionError:  # fs.protected_hardlinks: it is a stranger's file
+        if not _exists(name, folder):
+            os.rename(aside, name, src_dir_fd=folder, dst_dir_fd=folder)
+            return
+    os.unlink(aside, dir_fd=folder)
+
+
+def _exists(name: str, folder: int) -> bool:
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _not_regular() -> Problem:

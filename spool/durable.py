@@ -1,8 +1,8 @@
 """The one helper that writes files, so that a power cut leaves either nothing or the whole.
 
-Durable means: fsync the file, give it its name, fsync the directory it came to and the one it
-left. ext4, xfs and btrfs each lose a file when a step is left out (xfs and btrfs leave a file
-of zero bytes, btrfs one name in two directories).
+Durable means: fsync the file, give it its name, fsync the directory it came to and, where it
+was renamed, the one it left. ext4, xfs and btrfs each lose a file when a step is left out (xfs
+and btrfs leave a file of zero bytes, btrfs one name in two directories).
 
 A name is given without replacing (`link`, which fails if the name is taken) or replacing
 (`rename`). Modes are set explicitly: a umask of 077 must not hide a spool from its group.
@@ -77,9 +77,10 @@ def publish(path: Path, data: bytes, *, scratch: Path, durable: bool = True) -> 
     """
     with scratch_file(scratch, data, durable=durable) as temporary:
         created = link(temporary, path)
-    # An existing file is synced too: whoever wrote it may have died before it was.
+    # Also where it exists: whoever created it may have died before its name was durable. The
+    # name in `scratch` was never more than that, and needs no sync.
     if durable:
-        sync_directories(path.parent, scratch)
+        sync_directories(path.parent)
     return created
 
 
@@ -101,13 +102,16 @@ def link(source: Path, target: Path) -> bool:
 
 
 def link_or_copy(source: Path, target: Path, *, scratch: Path) -> None:
-    """Make `target` a hard link to `source`, or a copy where links cannot reach. Not durable."""
+    """Make `target` a hard link to `source`, or a durable copy where links cannot reach.
+
+    A link is durable once its directory is synced. `scratch` is in the file system of `target`.
+    """
     try:
         link(source, target)
     except OSError as error:
         if error.errno not in {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}:
             raise
-        publish(target, source.read_bytes(), scratch=scratch, durable=False)
+        publish(target, source.read_bytes(), scratch=scratch)
 
 
 def move(source: Path, target: Path) -> bool:

@@ -26,8 +26,11 @@ def announce(spool: Spool, filename: str, data: dict[str, Any]) -> None:
     with FileLock(spool.lock("feed"), fallback_to_soft=False):
         descriptor = os.open(spool.feed, os.O_RDWR | os.O_CREAT | os.O_APPEND, durable.FILE_MODE)
         try:
+            os.fchmod(descriptor, durable.FILE_MODE)
             text = os.pread(descriptor, FEED_BYTES, 0)
-            if mark in text:
+            if text and not text.endswith(b"\n"):  # a full disk cut the last line short
+                line = b"\n" + line
+            if mark in text[: text.rfind(b"\n") + 1]:
                 return
             if len(text) + len(line) <= FEED_BYTES:
                 durable.write_all(descriptor, line)
@@ -69,4 +72,12 @@ class FeedReader:
             lines = lines[lines.index(self._last) + 1 :]
         if lines:
             self._last = lines[-1]
-        return [json.loads(line) for line in lines]
+        return [picture for line in lines if (picture := _decode(line)) is not None]
+
+
+def _decode(line: bytes) -> dict[str, Any] | None:
+    try:
+        document: dict[str, Any] = json.loads(line)
+    except ValueError:  # a full disk cut it short
+        return None
+    return document

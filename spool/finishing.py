@@ -16,7 +16,8 @@ from pathlib import Path, PurePath
 from spool import durable
 from spool.claims import MAX_STARTS, Claim, Slot, cancelling, read_claim
 from spool.gallery import PictureName
-from spool.layout import Spool
+from spool.ids import is_job_id
+from spool.layout import CANCEL_SLOT, Spool
 from spool.live import LiveWriter, finish_events
 from spool.outcomes import Outcome, record_of
 from spool.records import Record, publish_record, read_record
@@ -79,17 +80,22 @@ def cancel(spool: Spool, job_id: str) -> Status | None:
     A queued or held job is cancelled at once. A processing one is asked to stop (PROCESSING is
     returned) and does so at its next step; a finished one keeps its final status.
     """
+    if not is_job_id(job_id):
+        return None
+    claimed = False
     for _ in range(2):
         found = find(spool, job_id)
         if found is None:
             record = read_record(spool, job_id)
             if record is not None:
                 return record.status
-        elif found.status is Status.PROCESSING:
+        elif found.status is Status.PROCESSING and found.directory.name != CANCEL_SLOT:
             return _request_cancel(spool, job_id)
         elif _cancel_waiting(spool, found.path):
             return Status.CANCELLED
-    return None
+        else:
+            claimed = True
+    return _request_cancel(spool, job_id) if claimed else None
 
 
 def _cancel_waiting(spool: Spool, path: Path) -> bool:
@@ -120,14 +126,20 @@ def _deliver(spool: Spool, record: Record, drop_name: str) -> None:
     if (folder / "result.json").exists():
         return
     durable.make_directory(folder, durable=True)
+    # outgoing/ may be another file system, to which nothing in tmp/ can be linked.
+    same_disk = folder.stat().st_dev == spool.tmp.stat().st_dev
+    scratch = spool.tmp if same_disk else folder
     for image in record.images:
         name = PictureName.parse(image.filename)
         if name is not None:
-            durable.link_or_copy(name.picture(spool), folder / image.filename, scratch=spool.tmp)
+            durable.link_or_copy(name.picture(spool), folder / image.filename, scratch=scratch)
     sums = "".join(f"{image.sha256}  {image.filename}\n" for image in record.images)
     if sums:
-        durable.publish(folder / "SHA256SUMS", sums.encode(), scratch=spool.tmp, durable=False)
-    durable.publish(folder / "result.json", record.encode(), scratch=spool.tmp)
+        with durable.scratch_file(scratch, sums.encode(), durable=True) as temporary:
+            durable.link(temporary, folder / "SHA256SUMS")
+    record_path = spool.record(record.job_id)
+    durable.link_or_copy(record_path, folder / "result.json", scratch=scratch)
+    durable.sync_directories(folder)
 
 
 def outgoing_name(drop_name: str) -> PurePath:

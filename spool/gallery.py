@@ -49,7 +49,9 @@ def publish_picture(spool: Spool, name: PictureName, png: bytes, thumbnail: byte
     """Publish a picture durably, its thumbnail first; False if it was published before."""
     path = name.picture(spool)
     durable.make_directory(path.parent, durable=True)
-    durable.publish(name.thumbnail(spool), thumbnail, scratch=spool.tmp)
+    with durable.scratch_file(spool.tmp, thumbnail, durable=True) as temporary:
+        durable.link(temporary, name.thumbnail(spool))
+    # Its sync of the folder makes both names durable.
     return durable.publish(path, png, scratch=spool.tmp)
 
 

@@ -31,8 +31,11 @@ def is_job_id(text: str) -> bool:
 
 def created_ms(job_id: str) -> int:
     """The instant in the id, in milliseconds since 1970. Raises ValueError if it names none."""
-    instant = datetime.strptime(job_id[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
-    return int(instant.timestamp()) * 1000 + int(job_id[15:18])
+    d = job_id
+    # Ten times as fast as strptime, and asked for every name of a folder.
+    day = (int(d[:4]), int(d[4:6]), int(d[6:8]))
+    instant = datetime(*day, int(d[9:11]), int(d[11:13]), int(d[13:15]), tzinfo=UTC)
+    return int(instant.timestamp()) * 1000 + int(d[15:18])
 
 
 def created_at(job_id: str) -> str:

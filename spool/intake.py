@@ -9,6 +9,7 @@ REFUSE_SECONDS of stillness is refused.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -19,7 +20,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from watchdog.events import FileMovedEvent, FileSystemEvent
 
-from spool import acceptance, drops
+from spool import acceptance, drops, rejections
 from spool.acceptance import Sender, key_of
 from spool.catalogue import Catalogue
 from spool.drops import Drop, Signature
@@ -62,7 +63,7 @@ class Intake(threading.Thread):
         super().__init__(name="intake", daemon=True)
         self._spool = spool
         self._catalogue = catalogue
-        self._ended = False
+        self._ended = threading.Event()
         self._wake = threading.Event()
         self._guard = threading.Lock()
         self._arrived: dict[Path, bool] = {}
@@ -72,28 +73,34 @@ class Intake(threading.Thread):
 
     def stop(self) -> None:
         """End the thread soon; a file it is at is finished first."""
-        self._ended = True
+        self._ended.set()
         self._wake.set()
 
     def run(self) -> None:
         lock = FileLock(self._spool.lock("intake"), thread_local=False, fallback_to_soft=False)
-        while not self._ended:
+        while not self._ended.is_set():
             try:
                 with lock.acquire(timeout=0):
                     self._serve()
             except Timeout:
-                self._wake.wait(_TAKE_OVER_SECONDS)
+                self._ended.wait(_TAKE_OVER_SECONDS)
             except Exception:
                 log.exception("intake failed and begins anew in %s s", _TAKE_OVER_SECONDS)
-                self._wake.wait(_TAKE_OVER_SECONDS)
+                self._ended.wait(_TAKE_OVER_SECONDS)
 
     def _serve(self) -> None:
-        for job_id in acceptance.recover_admissions(self._spool):
-            log.info("%s: accepted, completed after a crash", job_id)
-        drops.restore_set_aside(self._spool.incoming)
+        drops.restore_set_aside(self._spool)
         self._scan_due = 0.0
-        with Watch(self._spool.incoming, self._note, on_overflow=self._rescan):
-            while not self._ended:
+        with contextlib.ExitStack() as stack:
+            watch = Watch(self._spool.incoming, self._note, on_overflow=self._rescan)
+            try:
+                stack.enter_context(watch)
+            except (OSError, RecursionError) as error:
+                # Strangers may make folders without end; the scan takes what they drop even so.
+                log.error(
+                    "incoming/ is not watched but scanned every %s s: %s", SCAN_SECONDS, error
+                )
+            while not self._ended.is_set():
                 self._round()
                 self._wake.wait(_LOOK_SECONDS if self._waiting else SCAN_SECONDS)
                 self._wake.clear()
@@ -102,8 +109,10 @@ class Intake(threading.Thread):
         path = arrived_at(event)
         if event.is_directory:
             self._rescan()
-        elif drops.is_candidate(path.name):
-            self._look_again(path, whole=isinstance(event, FileMovedEvent))
+        elif drops.may_be_job(path.relative_to(self._spool.incoming)):
+            # Without a destination the file went out of the drop box, and may come anew.
+            whole = isinstance(event, FileMovedEvent) and bool(event.dest_path)
+            self._look_again(path, whole=whole)
 
     def _look_again(self, path: Path, *, whole: bool = False) -> None:
         with self._guard:
@@ -120,22 +129,31 @@ class Intake(threading.Thread):
         now = time.monotonic()
         if now >= self._scan_due:
             self._scan_due = now + SCAN_SECONDS
+            for job_id in acceptance.recover_admissions(self._spool):
+                log.info("%s: accepted, completed after a crash or an error", job_id)
             arrived = dict.fromkeys(drops.walk(self._spool.incoming), False) | arrived
         for path in [*arrived, *(path for path in self._waiting if path not in arrived)]:
-            if self._ended:
+            if self._ended.is_set():
                 return
             try:
                 self._look_at(path, whole=arrived.get(path, False))
-            except FileNotFoundError:
+            except Exception as error:
                 self._waiting.pop(path, None)
-            except OSError as error:
+                if isinstance(error, FileNotFoundError) and self._is_gone(path):
+                    continue
                 # One file must not stop the others; the next scan looks at it again.
-                log.error("%s: %s", drops.printable(str(path)), error)
-                self._waiting.pop(path, None)
+                log.exception("%s is left for the next scan", rejections.printable(str(path)))
+
+    def _is_gone(self, path: Path) -> bool:
+        try:
+            drops.look(self._spool, path)
+        except FileNotFoundError:
+            return True
+        return False
 
     def _look_at(self, path: Path, *, whole: bool) -> None:
         """Take the file if it is whole, refuse it if it never will be, or let it wait."""
-        signature = Signature.of(path.lstat())
+        signature = drops.look(self._spool, path)
         if self._staying.get(path) == signature:
             return
         if not whole:
@@ -178,8 +196,9 @@ class Intake(threading.Thread):
             if not acceptance.is_known(self._spool, drop.key):
                 self._accept(drop)
         except Problem as problem:
-            key = key_of("drop", drops.printable(str(name)), signature.size, signature.mtime_ns)
-            self._refuse(path, problem, key)
+            shown = rejections.printable(str(name))
+            key = key_of("drop", shown, signature.size, signature.mtime_ns)
+            self._refuse(path, signature, problem, key)
         else:
             signature = drop.signature
         self._discard(path, signature)
@@ -203,27 +222,29 @@ class Intake(threading.Thread):
             sender = Sender("drop", drop.owner_uid, drop.name, drop.key, wish)
             ticket = acceptance.draw_ticket(self._spool, request, self._catalogue(), sender)
         except Problem as problem:
-            self._refuse(drop.path, problem, drop.key)
+            self._refuse(drop.path, drop.signature, problem, drop.key)
             return
         if acceptance.admit_keyed(self._spool, ticket):
-            log.info("%s: accepted from incoming/%s", ticket.job_id, drops.printable(drop.name))
+            shown = rejections.printable(drop.name)
+            log.info("%s: accepted from incoming/%s", ticket.job_id, shown)
 
-    def _refuse(self, path: Path, problem: Problem, key: str) -> None:
+    def _refuse(self, path: Path, signature: Signature, problem: Problem, key: str) -> None:
         if acceptance.is_known(self._spool, key):
             return
-        target = drops.refuse(self._spool, path, problem, key)
+        target = rejections.refuse(self._spool, path, signature, problem, key)
         acceptance.remember_rejection(self._spool, key, problem)
-        log.warning("%s: refused: %s", drops.printable(str(target)), problem.detail)
+        shown = (rejections.printable(text) for text in (str(target), problem.detail))
+        log.warning("%s: refused: %s", *shown)
 
     def _discard(self, path: Path, signature: Signature) -> None:
         try:
-            if not drops.discard(path, signature):
+            if not drops.discard(self._spool, path, signature):
                 self._look_again(path)
             self._staying.pop(path, None)
         except PermissionError:
-            self._staying[path] = Signature.of(path.lstat())
+            self._staying[path] = drops.look(self._spool, path)
             log.warning(
                 "%s stays: its folder is not ours to change; it was dealt with and will not be "
                 "looked at again until it changes",
-                drops.printable(str(path)),
+                rejections.printable(str(path)),
             )

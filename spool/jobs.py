@@ -17,6 +17,8 @@ MAX_SEED = 2**53 - 1
 
 MAX_PROMPT_CHARS = 20_000
 MAX_COUNT = 100
+MAX_FAULTS = 20
+"""How many faults of one request are told; 1 MB of unknown fields would grow to 60 MB of them."""
 
 
 def _whole_number(value: object) -> object:
@@ -115,7 +117,7 @@ class ResolvedJob(BaseModel):
 def parse_request(document: object) -> JobRequest:
     """Read a decoded JSON document as a job request.
 
-    Raises Problem (422) naming every field at fault.
+    Raises Problem (422) naming every field at fault, the first MAX_FAULTS if there are more.
     """
     if not isinstance(document, dict):
         kind = {list: "a list", str: "a string", type(None): "null"}.get(type(document), "a scalar")
@@ -127,11 +129,15 @@ def parse_request(document: object) -> JobRequest:
     try:
         return JobRequest.model_validate(document)
     except ValidationError as error:
-        raise Problem.of_fields(tuple(_field_error(fault) for fault in error.errors())) from None
+        faults = error.errors()
+        errors = tuple(_field_error(fault) for fault in faults[:MAX_FAULTS])
+        if len(faults) > MAX_FAULTS:
+            errors += (FieldError(f"and {len(faults) - MAX_FAULTS} more faults"),)
+        raise Problem.of_fields(errors) from None
 
 
 def _field_error(fault: Any) -> FieldError:
-    location = [str(part) for part in fault["loc"]]
+    location = [str(part)[:200] for part in fault["loc"]]
     pointer = "".join(f"/{part.replace('~', '~0').replace('/', '~1')}" for part in location)
     name = ".".join(location)[:200] or "the job"
     if fault["type"] == "extra_forbidden":

@@ -22,6 +22,7 @@ MARKER = "spool.json"
 CANCEL_SLOT = "cancel"
 """The directory in active/ through which queued jobs are cancelled; not a slot of a daemon."""
 
+_LOCK_NAMES = frozenset({CANCEL_SLOT, "admissions", "feed", "intake"})
 _SLOT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 _DROP_BOX_MODE = 0o3730  # others may add files, but neither list, read nor remove them
 _MODES = {
@@ -191,19 +192,19 @@ class Spool:
 
 def check_slot_name(name: str) -> str:
     """`name`, if it can be a slot's. Raises ValueError otherwise: it becomes a file name."""
-    if _SLOT_NAME.fullmatch(name) is None or name == CANCEL_SLOT:
+    if _SLOT_NAME.fullmatch(name) is None or name in _LOCK_NAMES:
         raise ValueError(
             f"slot name {name!r}: use 1 to 63 letters, digits, dots, dashes or underscores, "
-            f"beginning with a letter or digit, and not {CANCEL_SLOT!r}"
+            f"beginning with a letter or digit, and none of {', '.join(sorted(_LOCK_NAMES))}"
         )
     return name
 
 
 def _newest_files(directory: Path) -> Iterator[Path]:
     """The files of the newest YYYYMMDD/HH shard that has any."""
-    for day in sorted(directory.iterdir(), reverse=True):
-        for hour in sorted(day.iterdir(), reverse=True):
-            files = list(hour.iterdir())
+    for day in sorted(directory.glob("*"), reverse=True):
+        for hour in sorted(day.glob("*"), reverse=True):
+            files = list(hour.glob("*"))
             if files:
                 yield from files
                 return

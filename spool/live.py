@@ -143,6 +143,8 @@ def _open_for_append(path: Path) -> int:
     flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
     descriptor = os.open(path, flags, durable.FILE_MODE)
     size = os.fstat(descriptor).st_size
+    if not size:
+        os.fchmod(descriptor, durable.FILE_MODE)
     # A full disk may have cut the last line short; a fresh line must not continue it.
     if size and os.pread(descriptor, 1, size - 1) != b"\n":
         os.write(descriptor, b"\n")

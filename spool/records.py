@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any, Self
 
-from spool import durable
+from spool import durable, ids
 from spool.layout import Spool
 from spool.states import Status
 
@@ -53,7 +56,9 @@ class Record:
     render: dict[str, Any] = field(default_factory=dict)
 
     def encode(self) -> bytes:
-        document = {"format": FORMAT, **asdict(self)}
+        # Not asdict of the whole, which copies request and job to their leaves.
+        document = {"format": FORMAT} | {f.name: getattr(self, f.name) for f in fields(self)}
+        document["images"] = [asdict(image) for image in self.images]
         return json.dumps(document, ensure_ascii=False, indent=1).encode() + b"\n"
 
     @classmethod
@@ -82,3 +87,26 @@ def read_record(spool: Spool, job_id: str) -> Record | None:
         return Record.decode(spool.record(job_id).read_bytes())
     except FileNotFoundError:
         return None
+
+
+def newest_first(spool: Spool) -> Iterator[str]:
+    """The ids of the jobs that have a record, the newest job's first.
+
+    Reads one hour's folder at a time, so the first few of many are cheap.
+    """
+    for folder in _shards(spool):
+        try:
+            names = os.listdir(folder)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        job_ids = (name.removesuffix(".json") for name in names if name.endswith(".json"))
+        yield from sorted(filter(ids.is_job_id, job_ids), reverse=True)
+
+
+def _shards(spool: Spool) -> Iterator[Path]:
+    for day in sorted(os.listdir(spool.done), reverse=True):
+        try:
+            hours = sorted(os.listdir(spool.done / day), reverse=True)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        yield from (spool.done / day / hour for hour in hours)

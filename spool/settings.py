@@ -2,7 +2,8 @@
 
 The first of `--config`, `$GENZO_CONFIG`, `./genzo.toml`, `~/.config/genzo/genzo.toml` and
 `/etc/genzo/genzo.toml` is read. `GENZO_SPOOL`, `GENZO_HTTP_PORT` and the like (section and key)
-override it. A name that is not a setting is an error in either place.
+override it; an empty variable counts as unset. A name that is not a setting is an error in
+either place.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def load(config: Path | None = None, environment: Mapping[str, str] = os.environ
     document = _read(path) if path else {}
     origin = str(path) if path else "the built-in configuration"
     for variable, value in environment.items():
-        if variable.startswith(_PREFIX) and variable not in _NOT_SETTINGS:
+        if value and variable.startswith(_PREFIX) and variable not in _NOT_SETTINGS:
             _override(document, variable, value)
             origin = f"{origin} with {variable}"
     try:
@@ -141,7 +142,9 @@ def _override(document: dict[str, Any], variable: str, value: str) -> None:
         raise SettingsError(
             f"{variable}: no such setting; there are GENZO_SPOOL, GENZO_CONFIG, {', '.join(known)}"
         )
-    document.setdefault(section, {})[key] = value
+    table = document.setdefault(section, {})
+    if isinstance(table, dict):  # else validation names it
+        table[key] = value
 
 
 def _dotted(location: tuple[int | str, ...]) -> str:

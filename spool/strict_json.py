@@ -19,8 +19,9 @@ MAX_DEPTH = 32
 MAX_DIGITS = 400
 
 # A string, a comment, or a bracket: all that decides where comments are and how deep we stand.
-# An unclosed comment runs to the end: searching its close from each "/*" would take n² steps.
-_TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|//[^\n]*|/\*.*?(?:\*/|\Z)|[\[{]|[\]}]', re.DOTALL)
+# An unclosed comment runs to the end, an unclosed string to the end of its line: searching the
+# close anew from each "/*" and each escaped quote would take n² steps.
+_TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"?|//[^\n]*|/\*.*?(?:\*/|\Z)|[\[{]|[\]}]', re.DOTALL)
 
 
 class _Fault(Exception):
@@ -54,7 +55,7 @@ def parse(data: bytes) -> Any:
             parse_int=_short_int,
         )
     except json.JSONDecodeError as error:
-        offset = len(bare[: error.pos].encode())
+        offset = len(text[: error.pos].encode())
         message = f"line {error.lineno}, column {error.colno} (byte {offset}): {error.msg.lower()}"
         raise _malformed(message) from None
     except _Fault as fault:

@@ -13,6 +13,8 @@ from spool.live import last_event
 from spool.records import Record, read_record
 from spool.states import Found, Status, TicketName, find, scan
 
+_LOOKS = 10  # no ticket moves that often while it is looked at
+
 
 @dataclass(frozen=True, slots=True)
 class JobView:
@@ -58,15 +60,19 @@ def position(spool: Spool, job_id: str) -> int | None:
 def job_view(spool: Spool, job_id: str) -> JobView | None:
     """What is known of `job_id`; None if there is no such job.
 
-    Looks twice, since a ticket may move behind a reader's back.
+    A ticket may move behind a reader's back, so only who finds nothing twice knows that.
     """
     if not ids.is_job_id(job_id):
         return None
-    for _ in range(2):
+    missed = False
+    for _ in range(_LOOKS):
         record = read_record(spool, job_id)
         if record is not None:
             return _finished(spool, record)
         found = find(spool, job_id)
+        if found is None and missed:
+            return None
+        missed = found is None
         view = _unfinished(spool, found, position(spool, job_id)) if found else None
         if view is not None:
             return view
@@ -97,7 +103,8 @@ def _views_in(spool: Spool, status: Status, slot: str = "") -> Iterator[JobView]
 def _unfinished(spool: Spool, found: Found, place: int | None) -> JobView | None:
     try:
         ticket = json.loads(found.path.read_bytes())
-    except (FileNotFoundError, ValueError):
+        request, job, seed = ticket["request"], ticket["job"], ticket["seed"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
     job_id = found.name.job_id
     last = last_event(spool.events(job_id))
@@ -109,9 +116,9 @@ def _unfinished(spool: Spool, found: Found, place: int | None) -> JobView | None
         step=seen.get("step", 0),
         total_steps=seen.get("total_steps"),
         queue_position=place,
-        request=ticket["request"],
-        job=ticket["job"],
-        seed=ticket["seed"],
+        request=request,
+        job=job,
+        seed=seed,
         images=(),
         error=_reason(last.data) if last and found.status is Status.HELD else None,
         created_at=ids.created_at(job_id),

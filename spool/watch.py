@@ -55,9 +55,9 @@ class Watch(FileSystemEventHandler):
         self._observer.schedule(self, directory, recursive=True, event_filter=list(events))
 
     def __enter__(self) -> Self:
+        self._observer.start()
         if self._overflow:
             _OVERFLOW_LOG.addHandler(self._overflow)
-        self._observer.start()
         return self
 
     def __exit__(self, *exception: object) -> None:

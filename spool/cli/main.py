@@ -6,6 +6,7 @@ Each command imports what it needs when it runs: `genzo queue` in a shell prompt
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 from spool.problems import SpoolError
 
 Command = Callable[[argparse.Namespace], int]
+_LORA_WEIGHTS = ("weight", "trigger_weight")
 
 
 def main() -> None:
@@ -22,10 +24,13 @@ def main() -> None:
     command: Command = arguments.command
     try:
         status = command(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is left in the buffer would fail once more when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
     except (SpoolError, OSError) as error:
         print(f"genzo: {error}", file=sys.stderr)
-        status = 1
-    except BrokenPipeError:
         status = 1
     except KeyboardInterrupt:
         status = 130
@@ -74,8 +79,9 @@ def _add_submit(parser: argparse.ArgumentParser) -> None:
     def number(text: str) -> Any:
         return float(text) if "." in text or "e" in text.lower() else int(text)
 
-    parser.add_argument("prompt", nargs="?", metavar="PROMPT", help="what the picture shows")
-    parser.add_argument(
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("prompt", nargs="?", metavar="PROMPT", help="what the picture shows")
+    source.add_argument(
         "--file", metavar="JOB.json", help="a job file instead; - is standard input"
     )
     parser.add_argument("--negative-prompt", metavar="TEXT")
@@ -87,10 +93,21 @@ def _add_submit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--lora",
         action="append",
+        type=_lora,
         dest="loras",
         metavar="ID[:WEIGHT[:TRIGGER_WEIGHT]]",
         help="a LoRA to apply; may be repeated",
     )
+
+
+def _lora(text: str) -> dict[str, Any]:
+    name, *weights = text.split(":")
+    try:
+        numbers = [float(weight) for weight in weights]
+        return {"id": name, **dict(zip(_LORA_WEIGHTS[: len(numbers)], numbers, strict=True))}
+    except ValueError:
+        message = f"{text!r}: write ID, ID:WEIGHT or ID:WEIGHT:TRIGGER_WEIGHT"
+        raise argparse.ArgumentTypeError(message) from None
 
 
 def _init(arguments: argparse.Namespace) -> int:

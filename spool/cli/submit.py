@@ -20,10 +20,10 @@ from spool.cli.places import open_spool
 from spool.ids import Clock
 from spool.jobs import JobRequest, parse_request
 from spool.layout import Spool
-from spool.problems import Problem
 from spool.strict_json import parse
 
 _OPTIONS = (
+    "loras",
     "negative_prompt",
     "model",
     "sampler",
@@ -53,14 +53,11 @@ def submit(arguments: argparse.Namespace) -> int:
 
 
 def _document(arguments: argparse.Namespace) -> Any:
-    if (arguments.prompt is None) == (arguments.file is None):
-        raise Problem("Usage", "give either a PROMPT or --file JOB.json")
     if arguments.file is not None:
         document = parse(_read(arguments.file))
     else:
         document = {"prompt": arguments.prompt}
     asked = {name: getattr(arguments, name) for name in _OPTIONS}
-    asked["loras"] = [_lora(text) for text in arguments.loras] if arguments.loras else None
     if isinstance(document, dict):
         document |= {name: value for name, value in asked.items() if value is not None}
     return document
@@ -68,18 +65,6 @@ def _document(arguments: argparse.Namespace) -> Any:
 
 def _read(name: str) -> bytes:
     return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-
-
-def _lora(text: str) -> dict[str, Any]:
-    """`ID[:WEIGHT[:TRIGGER_WEIGHT]]` as it stands in a job file."""
-    name, *weights = text.split(":")
-    try:
-        numbers = [float(weight) for weight in weights]
-    except ValueError:
-        raise Problem(
-            "Usage", f"--lora {text!r}: write ID, ID:WEIGHT or ID:WEIGHT:TRIGGER"
-        ) from None
-    return {"id": name, **dict(zip(("weight", "trigger_weight"), numbers, strict=False))}
 
 
 def _drop(spool: Spool, request: JobRequest) -> str:

@@ -1,0 +1,90 @@
+"""rejected/: what could not be accepted, each file with its reason in NAME.problem.json."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import stat
+from pathlib import Path, PurePath
+
+from spool import durable
+from spool.drops import NAME_BYTES, Signature, folder_of, set_aside
+from spool.layout import Spool
+from spool.problems import Problem
+
+
+def refuse(spool: Spool, path: Path, signature: Signature, problem: Problem, key: str) -> Path:
+    """Lay NAME.problem.json into rejected/, and the file itself as NAME beside it; that path.
+
+    The file keeps its old name too where links allow that, until the caller has made `key` known
+    and discards it. Of two different files of one name the second becomes NAME~<8 hex of its
+    key>. Only regular files are kept: a link there would lead later ones out of the spool.
+    """
+    name = path.relative_to(spool.incoming)
+    target = _place_for(spool, name, signature, key)
+    report = {**problem.as_json(), "file": printable(name.as_posix())}
+    text = json.dumps(report, ensure_ascii=False, indent=1).encode() + b"\n"
+    durable.replace(_report_of(target), text, scratch=spool.tmp, durable=True)
+    # In a folder that is not ours to change, a stranger's file can be neither linked nor moved.
+    with contextlib.suppress(PermissionError), folder_of(spool, path) as folder:
+        _keep(folder, path.name, target, signature)
+    durable.sync_directories(target.parent)
+    return target
+
+
+def shortened(name: str, suffix: str = "", *, keep: str = "") -> str:
+    """`name` followed by `keep`, cut and marked with a hash where `suffix` would not fit.
+
+    File names have at most 255 bytes; different names stay different.
+    """
+    raw = os.fsencode(name)
+    room = NAME_BYTES - len(os.fsencode(suffix))
+    if len(raw) > room:
+        digest = hashlib.sha256(raw).hexdigest()[:12].encode()
+        raw = raw[: room - len(digest) - 1] + b"~" + digest
+    return os.fsdecode(raw) + keep
+
+
+def printable(text: str) -> str:
+    """`text` as it may stand in a log, a JSON file or a terminal: no controls, valid UTF-8."""
+    clean = text.encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in clean)
+
+
+def _place_for(spool: Spool, name: PurePath, signature: Signature, key: str) -> Path:
+    folder = spool.rejected / name.parent
+    with contextlib.suppress(NotADirectoryError):
+        durable.make_directory(folder, durable=True)
+    if not folder.is_dir():  # a refused file has the name of the folder
+        folder = spool.rejected
+    target = folder / shortened(name.name, ".problem.json")
+    with contextlib.suppress(FileNotFoundError):
+        if target.lstat().st_ino != signature.inode:
+            target = folder / shortened(name.name, f"~{key[:8]}.problem.json", keep=f"~{key[:8]}")
+    if _report_of(target).is_dir():
+        target = spool.rejected / f"{key[:8]}.json"
+    return target
+
+
+def _report_of(target: Path) -> Path:
+    return target.with_name(f"{target.name}.problem.json")
+
+
+def _keep(folder: int, name: str, target: Path, signature: Signature) -> None:
+    """Give the refused file its name in rejected/, unless another has taken its place."""
+    try:
+        os.link(name, target, src_dir_fd=folder, follow_symlinks=False)
+    except FileExistsError:
+        return
+    except PermissionError:
+        # fs.protected_hardlinks forbids linking a stranger's file; we own the drop box, so
+        # moving it is allowed.
+        aside = set_aside(folder, name, signature)
+        if aside is None:
+            return
+        os.rename(aside, target, src_dir_fd=folder)
+    kept = target.lstat()
+    if kept.st_ino != signature.inode or not stat.S_ISREG(kept.st_mode):
+        target.unlink()

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from spool.catalogue import (
+    Catalogue,
+    SlotReport,
+    SlotState,
+    publish_report,
+    read_reports,
+)
+from spool.layout import Spool
+from tests.spool.samples import MODEL, report
+
+OTHER = dataclasses.replace(MODEL, name="other", default=False)
+ANOTHER = dataclasses.replace(MODEL, name="another", default=True)
+
+
+def test_a_report_is_read_as_it_was_published(spool: Spool) -> None:
+    published = dataclasses.replace(report(), state=SlotState.RENDERING, job_id="x", device="cuda")
+    publish_report(spool, published)
+    assert read_reports(spool) == (published,)
+
+
+def test_a_report_replaces_the_slots_last_one(spool: Spool) -> None:
+    publish_report(spool, report())
+    publish_report(spool, dataclasses.replace(report(), state=SlotState.STOPPED))
+    assert [found.state for found in read_reports(spool)] == [SlotState.STOPPED]
+    assert list(spool.tmp.iterdir()) == []
+
+
+def test_reports_come_in_the_order_of_the_slots(spool: Spool) -> None:
+    for slot in ("gpu1", "cpu", "gpu0"):
+        publish_report(spool, report(slot))
+    assert [found.slot for found in read_reports(spool)] == ["cpu", "gpu0", "gpu1"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"1",
+        b'"x"',
+        b"\xff",
+        b'{"format": 1}',
+        b'{"format": 1, "models": [1]}',
+        report().encode().replace(b'"format": 1', b'"format": 2'),
+        report().encode().replace(b'"idle"', b'"dancing"'),
+        report().encode().replace(b'"pid"', b'"process"'),
+    ],
+)
+def test_a_report_that_cannot_be_read_is_passed_over_and_kept(spool: Spool, content: bytes) -> None:
+    publish_report(spool, report("gpu1"))
+    (spool.slots / "gpu0.json").write_bytes(content)
+    assert [found.slot for found in read_reports(spool)] == ["gpu1"]
+    assert (spool.slots / "gpu0.json").read_bytes() == content
+
+
+def test_a_report_carries_its_format() -> None:
+    assert json.loads(report().encode())["format"] == 1
+    with pytest.raises(ValueError, match="format"):
+        SlotReport.decode(report().encode().replace(b'"format": 1', b'"format": 9'))
+
+
+def test_a_spool_whose_daemons_never_ran_has_an_empty_catalogue(spool: Spool) -> None:
+    catalogue = Catalogue.read(spool)
+    assert catalogue.models == {}
+    assert catalogue.default is None
+
+
+def test_the_models_stay_when_their_daemon_has_stopped(spool: Spool) -> None:
+    publish_report(spool, dataclasses.replace(report(), state=SlotState.STOPPED))
+    assert list(Catalogue.read(spool).models) == ["tiny"]
+
+
+def test_of_two_models_of_one_name_the_first_slots_counts() -> None:
+    renamed = dataclasses.replace(OTHER, name="tiny")
+    catalogue = Catalogue.of((report("gpu0", MODEL), report("gpu1", renamed, OTHER)))
+    assert catalogue.models == {"tiny": MODEL, "other": OTHER}
+
+
+def test_the_model_marked_default_is_the_default_else_the_first() -> None:
+    assert Catalogue.of((report("a", OTHER, ANOTHER),)).default == ANOTHER
+    assert Catalogue.of((report("a", OTHER),)).default == OTHER

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from spool.catalogue import Catalogue
+from spool.door import resolve
+from spool.jobs import MAX_SEED, parse_request
+from spool.problems import Problem
+from tests.spool.samples import MODEL
+
+_SCHEMA = MODEL.parameter_schema
+PLAIN = dataclasses.replace(MODEL, name="plain", default=False, available_loras=())
+
+
+def _refusal(catalogue: Catalogue, seed: int = 1, **fields: Any) -> dict[str, Any]:
+    request = parse_request({"prompt": "x", **fields})
+    with pytest.raises(Problem) as caught:
+        resolve(request, seed, catalogue)
+    assert caught.value.status == 422
+    return caught.value.as_json()
+
+
+def test_the_defaults_of_the_model_are_written_out(catalogue: Catalogue) -> None:
+    job = resolve(parse_request({"prompt": "a red circle"}), 7, catalogue)
+    assert job is not None
+    assert job.model_dump() == {
+        "model": "tiny",
+        "prompt": "a red circle",
+        "negative_prompt": None,
+        "width": 128,
+        "height": 128,
+        "seed": 7,
+        "steps": 20,
+        "guidance_scale": 5.0,
+        "sampler": "euler",
+        "loras": (),
+        "count": 1,
+    }
+
+
+def test_what_was_asked_goes_before_the_defaults(catalogue: Catalogue) -> None:
+    asked = {
+        "prompt": "x",
+        "negative_prompt": "y",
+        "width": 256,
+        "height": 64,
+        "seed": 7,
+        "steps": 3,
+        "guidance_scale": 1.5,
+        "sampler": "dpmpp_2m",
+        "loras": [{"id": "ink", "weight": 0.5, "trigger_weight": 0.25}],
+        "count": 4,
+        "model": "tiny",
+    }
+    job = resolve(parse_request(asked), 7, catalogue)
+    assert job is not None
+    assert job.model_dump(mode="json") == asked
+
+
+def test_null_takes_the_default(catalogue: Catalogue) -> None:
+    asked = {"prompt": "x", "width": None, "steps": None, "sampler": None, "model": None}
+    job = resolve(parse_request(asked), 7, catalogue)
+    assert job is not None
+    assert (job.width, job.steps, job.sampler, job.model) == (128, 20, "euler", "tiny")
+
+
+def test_an_empty_catalogue_leaves_the_job_to_the_start() -> None:
+    assert resolve(parse_request({"prompt": "x"}), 1, Catalogue()) is None
+    assert resolve(parse_request({"prompt": "x", "model": "any"}), 1, Catalogue()) is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "pointer", "says"),
+    [
+        ({"width": 100}, "#/width", "100 is not a multiple of 8; the nearest are 96, 104"),
+        ({"height": 2056}, "#/height", "2056 is above 2048"),
+        ({"steps": 151}, "#/steps", "151 is above 150"),
+        ({"guidance_scale": 31}, "#/guidance_scale", "31.* is above 30"),
+        ({"sampler": "magic"}, "#/sampler", "'magic' is unknown; there are euler, dpmpp_2m"),
+        ({"model": "nosuch"}, "#/model", "'nosuch'.*tiny"),
+        ({"loras": [{"id": "nosuch"}]}, "#/loras/0/id", "'nosuch'; available: ink"),
+        ({"loras": [{"id": "ink"}, {"id": "no"}]}, "#/loras/1/id", "'no'; available: ink"),
+    ],
+)
+def test_what_the_model_cannot_render_is_refused_with_its_field_named(
+    catalogue: Catalogue, fields: dict[str, Any], pointer: str, says: str
+) -> None:
+    body = _refusal(catalogue, **fields)
+    assert [error["pointer"] for error in body["errors"]] == [pointer]
+    with pytest.raises(AssertionError, match=says):
+        raise AssertionError(body["detail"])
+
+
+def test_a_lora_for_a_model_without_any_is_refused() -> None:
+    body = _refusal(Catalogue({"plain": PLAIN}), loras=[{"id": "ink"}])
+    assert body["errors"][0]["pointer"] == "#/loras/0/id"
+    assert "available: none" in body["detail"]
+
+
+def test_every_fault_is_told_at_once(catalogue: Catalogue) -> None:
+    body = _refusal(catalogue, width=100, steps=151, loras=[{"id": "no"}])
+    assert {error["pointer"] for error in body["errors"]} == {
+        "#/width",
+        "#/steps",
+        "#/loras/0/id",
+    }
+
+
+def test_the_seed_of_the_last_picture_must_be_one_too(catalogue: Catalogue) -> None:
+    request = parse_request({"prompt": "x", "count": 3})
+    assert resolve(request, MAX_SEED - 2, catalogue) is not None
+    for known in (catalogue, Catalogue()):
+        body = _refusal(known, seed=MAX_SEED - 1, count=3)
+        assert body["errors"][0]["pointer"] == "#/seed"
+        assert str(MAX_SEED) in body["detail"]
+
+
+def test_a_named_model_is_checked_by_its_own_schema(catalogue: Catalogue) -> None:
+    wide = {**_SCHEMA["properties"]["width"], "default": 512}
+    schema = {**_SCHEMA, "properties": {**_SCHEMA["properties"], "width": wide}}
+    large = dataclasses.replace(PLAIN, name="large", parameter_schema=schema)
+    both = Catalogue({**catalogue.models, "large": large})
+    job = resolve(parse_request({"prompt": "x", "model": "large"}), 1, both)
+    assert job is not None
+    assert (job.model, job.width) == ("large", 512)

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spool.gallery import (
+    PictureName,
+    count,
+    newest_first,
+    pictures_in,
+    publish_picture,
+)
+from spool.layout import Spool
+from tests.spool.crashes import killed_at_each_effect
+
+JOB_ID = "20261123T121728417-7f3a9c"
+
+
+def test_the_name_of_a_picture_says_where_it_lies(spool: Spool) -> None:
+    name = PictureName(JOB_ID, 2)
+    assert str(name) == f"{JOB_ID}-2.png"
+    assert name.picture(spool) == spool.gallery / "20261123" / "12" / f"{JOB_ID}-2.png"
+    assert name.thumbnail(spool).name == f"{JOB_ID}-2.thumb.webp"
+    assert PictureName.parse(str(name)) == name
+
+
+@pytest.mark.parametrize(
+    "filename",
+    [
+        "",
+        f"{JOB_ID}.png",
+        f"{JOB_ID}-2.webp",
+        f"{JOB_ID}-2.thumb.webp",
+        f"{JOB_ID}-1000.png",
+        f"{JOB_ID}--1.png",
+        f"{JOB_ID}-2.png\n",
+        f"../{JOB_ID}-2.png",
+        f"/{JOB_ID}-2.png",
+        "20269923T121728417-7f3a9c-0.png",
+        "../../../etc/passwd",
+    ],
+)
+def test_what_is_no_picture_name_is_never_a_path(filename: str) -> None:
+    assert PictureName.parse(filename) is None
+
+
+def test_a_picture_is_published_once(spool: Spool) -> None:
+    name = PictureName(JOB_ID, 0)
+    assert publish_picture(spool, name, b"first", b"thumb")
+    assert not publish_picture(spool, name, b"second", b"other")
+    assert name.picture(spool).read_bytes() == b"first"
+    assert name.thumbnail(spool).read_bytes() == b"thumb"
+
+
+def test_a_kill_at_any_line_shows_no_picture_without_its_thumbnail(tmp_path: Path) -> None:
+    numbers = iter(range(1000))
+    name = PictureName(JOB_ID, 0)
+    shown = set()
+    for spool in killed_at_each_effect(
+        lambda: Spool.create(tmp_path / str(next(numbers))),
+        lambda spool: publish_picture(spool, name, b"png", b"thumb"),
+    ):
+        if name.picture(spool).exists():
+            assert name.picture(spool).read_bytes() == b"png"
+            assert name.thumbnail(spool).read_bytes() == b"thumb"
+        shown.add(name.picture(spool).exists())
+        publish_picture(spool, name, b"png", b"thumb")
+        assert list(newest_first(spool)) == [name]
+    assert shown == {False, True}
+
+
+def test_the_newest_job_comes_first_and_its_last_picture_first(spool: Spool) -> None:
+    names = [
+        PictureName("20261123T121728417-7f3a9c", 10),
+        PictureName("20261123T121728417-7f3a9c", 9),
+        PictureName("20261123T121728417-7f3a9c", 0),
+        PictureName("20261123T115959999-ffffff", 0),
+        PictureName("20261122T235959999-000000", 1),
+        PictureName("20251231T000000000-000000", 0),
+    ]
+    for name in sorted(names):
+        publish_picture(spool, name, b"png", b"thumb")
+    assert list(newest_first(spool)) == names
+    assert count(spool) == len(names)
+    assert sorted(pictures_in(names[0].picture(spool).parent)) == sorted(names[:3])
+
+
+def test_an_empty_gallery_has_no_pictures(spool: Spool) -> None:
+    assert list(newest_first(spool)) == []
+    assert count(spool) == 0
+
+
+def test_strange_files_in_the_gallery_are_passed_over(spool: Spool) -> None:
+    publish_picture(spool, PictureName(JOB_ID, 0), b"png", b"thumb")
+    (spool.gallery / "README").touch()
+    (spool.gallery / "20261123" / "notes").touch()
+    (spool.gallery / "20261123" / "12" / "stray.png").touch()
+    assert count(spool) == 1
+    assert pictures_in(spool.gallery / "gone") == []

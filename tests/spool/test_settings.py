@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from pydantic import BaseModel
+
+from spool import settings
+from spool.settings import Settings, SettingsError, default_spool, find, load
+
+_FULL = """
+spool = "/srv/genzo"
+[http]
+host = "0.0.0.0"
+port = 9000
+[daemon]
+device = "cuda:1"
+previews_per_second = 0
+[[model]]
+name = "a"
+family = "sdxl"
+weights = "/models/a"
+default = true
+width = 1024
+height = 768
+steps = 30
+guidance_scale = 7.5
+sampler = "euler"
+[[model]]
+name = "b"
+family = "sdxl"
+weights = "/models/b"
+"""
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home and a working directory without any configuration."""
+    if Path("/etc/genzo/genzo.toml").exists():
+        pytest.skip("this machine has a configuration of genzo's")
+    home = tmp_path / "home"
+    work = tmp_path / "work"
+    home.mkdir()
+    work.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(work)
+    return home
+
+
+def _write(path: Path, text: str = "[http]\nport = 1\n") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_without_a_file_every_setting_has_its_default() -> None:
+    assert find(None, {}) is None
+    assert load(None, {}) == Settings()
+    assert (Settings().http.host, Settings().http.port) == ("127.0.0.1", 8000)
+
+
+def test_every_setting_can_stand_in_the_file(tmp_path: Path) -> None:
+    found = load(_write(tmp_path / "x.toml", _FULL), {})
+    assert found.spool == found.spool_directory == Path("/srv/genzo")
+    assert (found.http.host, found.http.port) == ("0.0.0.0", 9000)
+    assert (found.daemon.device, found.daemon.previews_per_second) == ("cuda:1", 0)
+    first, second = found.model
+    assert first.model_dump() == {
+        "name": "a",
+        "family": "sdxl",
+        "weights": Path("/models/a"),
+        "default": True,
+        "width": 1024,
+        "height": 768,
+        "steps": 30,
+        "guidance_scale": 7.5,
+        "sampler": "euler",
+    }
+    assert (second.name, second.default, second.steps) == ("b", False, None)
+
+
+def test_the_first_place_that_has_a_file_is_read(home: Path, tmp_path: Path) -> None:
+    places = [
+        _write(home / ".config" / "genzo" / "genzo.toml"),
+        _write(Path("genzo.toml")),
+        _write(tmp_path / "variable.toml"),
+        _write(tmp_path / "argument.toml"),
+    ]
+    environment = {"GENZO_CONFIG": str(places[2])}
+    assert find(places[3], environment) == places[3]
+    assert find(None, environment) == places[2]
+    assert find(None, {}) == places[1]
+    places[1].unlink()
+    assert find(None, {}) == places[0]
+
+
+def test_the_last_place_is_the_machines_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_file = Path.is_file
+    machine = Path("/etc/genzo/genzo.toml")
+    monkeypatch.setattr(Path, "is_file", lambda path: path == machine or is_file(path))
+    assert find(None, {}) == machine
+
+
+def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
+    _write(Path("genzo.toml"))
+    missing = tmp_path / "missing.toml"
+    with pytest.raises(SettingsError, match=str(missing)):
+        load(missing, {})
+    with pytest.raises(SettingsError, match=str(missing)):
+        load(None, {"GENZO_CONFIG": str(missing)})
+
+
+def test_the_environment_goes_over_the_file(tmp_path: Path) -> None:
+    path = _write(tmp_path / "x.toml", _FULL)
+    environment = {
+        "GENZO_SPOOL": "/elsewhere",
+        "GENZO_HTTP_PORT": "1234",
+        "GENZO_HTTP_HOST": "::1",
+        "GENZO_DAEMON_DEVICE": "cpu",
+        "GENZO_DAEMON_PREVIEWS_PER_SECOND": "1.5",
+        "OTHER": "x",
+    }
+    found = load(path, environment)
+    assert found.spool == Path("/elsewhere")
+    assert (found.http.host, found.http.port) == ("::1", 1234)
+    assert (found.daemon.device, found.daemon.previews_per_second) == ("cpu", 1.5)
+
+
+def test_an_empty_variable_counts_as_unset(tmp_path: Path) -> None:
+    path = _write(tmp_path / "x.toml", _FULL)
+    environment = {"GENZO_SPOOL": "", "GENZO_CONFIG": "", "GENZO_HTTP_PORT": "", "GENZO_X": ""}
+    assert load(path, environment) == load(path, {})
+    assert load(None, environment).spool is None
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("colour = 1", "colour"),
+        ("[http]\nprot = 1", "http.prot"),
+        ("[deamon]\ndevice = 'cpu'", "deamon"),
+        ("[http]\nport = 65536", "http.port"),
+        ("[http]\nport = 'eight'", "http.port"),
+        ("[daemon]\npreviews_per_second = 5", "daemon.previews_per_second"),
+        ("[[model]]\nname = 'a'\nfamily = 'sdxl'", "model.0.weights"),
+        ("[[model]]\nname = ''\nfamily = 'sdxl'\nweights = '/a'", "model.0.name"),
+        ("http = 5", "http"),
+        ("[[http]]\nport = 1", "http"),
+        ("spool = x", "line 1"),
+        ("\xff", "utf-8"),
+    ],
+)
+@pytest.mark.parametrize("environment", [{}, {"GENZO_HTTP_HOST": "::1"}])
+def test_a_fault_in_the_file_is_named_with_the_file(
+    tmp_path: Path, text: str, says: str, environment: dict[str, str]
+) -> None:
+    path = tmp_path / "x.toml"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(SettingsError) as caught:
+        load(path, environment)
+    assert str(path) in str(caught.value)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("GENZO_SPOL", "/x", "GENZO_SPOOL.*GENZO_HTTP_PORT"),
+        ("GENZO_HTTP_PROT", "1", "no such setting"),
+        ("GENZO_MODEL_NAME", "1", "no such setting"),
+        ("GENZO_", "1", "no such setting"),
+        ("GENZO_HTTP_PORT", "eight", "http.port"),
+        ("GENZO_DAEMON_PREVIEWS_PER_SECOND", "-1", "daemon.previews_per_second"),
+    ],
+)
+def test_a_fault_in_the_environment_is_named_with_the_variable(
+    variable: str, value: str, says: str
+) -> None:
+    with pytest.raises(SettingsError, match=says) as caught:
+        load(None, {variable: value})
+    assert variable in str(caught.value)
+
+
+def test_two_models_of_one_name_are_an_error(tmp_path: Path) -> None:
+    model = "[[model]]\nname = 'a'\nfamily = 'sdxl'\nweights = '/a'\n"
+    with pytest.raises(SettingsError, match="two models are named 'a'"):
+        load(_write(tmp_path / "x.toml", model * 2), {})
+
+
+def test_the_spool_is_the_systems_if_there_is_one_else_the_users(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "SYSTEM_SPOOL", tmp_path / "system")
+    assert default_spool({}) == home / ".local" / "state" / "genzo"
+    assert default_spool({"XDG_STATE_HOME": "/state"}) == Path("/state/genzo")
+    _write(tmp_path / "system" / "spool.json", "{}")
+    assert default_spool({"XDG_STATE_HOME": "/state"}) == tmp_path / "system"
+    assert Settings().spool_directory == tmp_path / "system"
+
+
+def _sections(model: type[BaseModel]) -> list[type[BaseModel]]:
+    found = [model]
+    for field in model.model_fields.values():
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                found += _sections(kind)
+    return found
+
+
+def test_every_setting_is_described() -> None:
+    sections = _sections(Settings)
+    assert len(sections) == 4
+    for section in sections:
+        assert section.__doc__
+        for name, field in section.model_fields.items():
+            is_section = name in {"http", "daemon", "model"} and section is Settings
+            assert is_section or field.description, f"{section.__name__}.{name}"
