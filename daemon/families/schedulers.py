@@ -48,6 +48,7 @@ class SdxlSchedulers:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._made: dict[str, WatchedScheduler] = {}
+        self._lengths: dict[tuple[str, int], int] = {}
 
     def of(self, sampler: str) -> WatchedScheduler:
         """The scheduler of the sampler of this name."""
@@ -55,3 +56,12 @@ class SdxlSchedulers:
             scheduler = make_scheduler(samplers[sampler], self._config)
             self._made[sampler] = WatchedScheduler(scheduler)
         return self._made[sampler]
+
+    def timesteps(self, sampler: str, steps: int) -> int:
+        """How many timesteps the sampler really takes where `steps` are asked for."""
+        asked = (sampler, steps)
+        if asked not in self._lengths:
+            scheduler = self.of(sampler).scheduler
+            scheduler.set_timesteps(steps)
+            self._lengths[asked] = len(scheduler.timesteps)
+        return self._lengths[asked]

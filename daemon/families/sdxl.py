@@ -65,9 +65,7 @@ class Sdxl:
         self._schedulers = SdxlSchedulers(pipeline.scheduler.config)
 
     def total_steps(self, job: ResolvedJob) -> int:
-        scheduler = self._schedulers.of(job.sampler).scheduler
-        scheduler.set_timesteps(job.steps)
-        return len(scheduler.timesteps)
+        return self._schedulers.timesteps(job.sampler, job.steps)
 
     def sampler_label(self, job: ResolvedJob) -> str:
         return samplers[job.sampler].label
