@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from spool.problems import SpoolError
 
@@ -25,6 +25,10 @@ _NOT_SETTINGS = frozenset({"GENZO_CONFIG"})
 
 class SettingsError(SpoolError):
     """A configuration that cannot be used; names the file or variable, and the setting."""
+
+
+HomePath = Annotated[Path, AfterValidator(Path.expanduser)]
+"""A path in which `~` is the user's home directory."""
 
 
 class _Section(BaseModel):
@@ -56,7 +60,7 @@ class ModelSettings(_Section):
         description="Its name in requests"
     )
     family: str = Field(description="sdxl")
-    weights: Path = Field(description="A diffusers directory")
+    weights: HomePath = Field(description="A diffusers directory")
     default: bool = Field(False, description="Whether requests that name no model mean this one")
     width: int | None = Field(None, description="Default width in pixels")
     height: int | None = Field(None, description="Default height in pixels")
@@ -68,7 +72,7 @@ class ModelSettings(_Section):
 class Settings(_Section):
     """The whole configuration."""
 
-    spool: Path | None = Field(None, description="The spool's directory")
+    spool: HomePath | None = Field(None, description="The spool's directory")
     http: HttpSettings = HttpSettings()
     daemon: DaemonSettings = DaemonSettings()
     model: tuple[ModelSettings, ...] = ()

@@ -22,5 +22,14 @@ def spool_directory(arguments: argparse.Namespace) -> Path:
 
 
 def open_spool(arguments: argparse.Namespace) -> Spool:
-    """The spool a command works on. Raises NotASpool or SettingsError."""
-    return Spool.open(spool_directory(arguments))
+    """The spool a command works on. Raises NotASpool or SettingsError.
+
+    Root acts as the spool's owner from here on: files of root's in it would stop the daemon.
+    """
+    spool = Spool.open(spool_directory(arguments))
+    owner = spool.root.stat()
+    if os.geteuid() == 0 and owner.st_uid != 0:
+        os.setgroups([])
+        os.setegid(owner.st_gid)
+        os.seteuid(owner.st_uid)
+    return spool

@@ -40,8 +40,8 @@ _OPTIONS = (
 
 def submit(arguments: argparse.Namespace) -> int:
     """Queue the job and print its id alone. Raises Problem if it is refused."""
-    spool = open_spool(arguments)
     request = parse_request(_document(arguments))
+    spool = open_spool(arguments)
     if os.access(spool.queued, os.W_OK):
         sender = Sender("cli", os.getuid())
         ticket = draw_ticket(spool, request, Catalogue.read(spool), sender)

@@ -23,6 +23,8 @@ from spool.states import Status
 from spool.views import JobView, job_view
 
 _LOOK_SECONDS = 0.1
+_UNKNOWN_SECONDS = 3.0
+"""How long an unknown id may still be on its way through the drop box."""
 
 
 def watch(spool: Spool, job_ids: list[str], check: Callable[[], None] | None = None) -> int:
@@ -44,11 +46,14 @@ def watch(spool: Spool, job_ids: list[str], check: Callable[[], None] | None = N
     ) as progress:
         bars = {job_id: progress.add_task(job_id, total=None, start=False) for job_id in job_ids}
         ends: dict[str, Status | None] = {}
+        deadline = time.monotonic() + _UNKNOWN_SECONDS
         while len(ends) < len(bars):
             if check is not None:
                 check()
             for job_id in bars.keys() - ends.keys():
                 view = job_view(spool, job_id)
+                if view is None and time.monotonic() < deadline:
+                    continue
                 if view is None or _update(progress, bars[job_id], view):
                     ends[job_id] = view.status if view else None
             time.sleep(_LOOK_SECONDS)
