@@ -17,11 +17,10 @@ from tests.spool.processes import NOBODY, as_root, genzo
 
 
 @as_root
-def test_root_acts_as_the_owner_of_the_spool(tmp_path: Path) -> None:
-    spool = Spool.create(tmp_path / "spool")
+def test_root_acts_as_the_owner_of_the_spool(public_directory: Path) -> None:
+    spool = Spool.create(public_directory / "spool")
     for path in [spool.root, *spool.root.rglob("*")]:
         os.chown(path, NOBODY, NOBODY)
-    tmp_path.chmod(0o755)
     ended = genzo("submit", "--spool", spool.root, "x")
     assert ended.returncode == 0, ended.stderr
     job_id = ended.stdout.strip()
