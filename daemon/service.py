@@ -58,6 +58,9 @@ def _run(arguments: argparse.Namespace) -> Exit:
         return Exit.SLOT_BUSY
     try:
         return _serve(slot, models, config.daemon)
+    except ModuleNotFoundError as error:
+        log.error("%s; pip install 'genzo[gpu]'", error)
+        return Exit.CONFIGURATION
     except OSError as error:
         log.critical("the spool cannot be written: %s", error)
         return Exit.IO_ERROR

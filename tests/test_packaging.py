@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from spool.exits import Exit
+from spool.layout import Spool
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -54,3 +57,21 @@ def test_every_dependency_is_pinned_and_torch_to_the_one_version() -> None:
     names = {name.split(">")[0].split("<")[0].lower() for name in wanted}
     assert names <= {name.lower() for name in pins}
     assert pins["torch"] == "2.13.0"
+
+
+@pytest.mark.parametrize(("package", "missing"), [("httpd", "starlette"), ("daemon", "torch")])
+def test_a_service_without_its_extra_says_which_one_to_install(
+    package: str, missing: str, tmp_path: Path
+) -> None:
+    Spool.create(tmp_path / "spool")
+    program = (
+        f"import sys; sys.modules[{missing!r}] = None; "
+        f"sys.argv[1:] = ['--spool', {str(tmp_path / 'spool')!r}]; "
+        f"from {package}.__main__ import main; sys.exit(main())"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == Exit.CONFIGURATION
+    assert "pip install 'genzo[" in ended.stderr
+    assert "Traceback" not in ended.stderr

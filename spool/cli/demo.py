@@ -21,8 +21,8 @@ from spool.layout import Spool
 from spool.problems import SpoolError
 from spool.states import job_ids_with_tickets
 
-DROPPED = {"prompt": "a red circle on a white background", "seed": 1}
-POSTED = {"prompt": "a red square to the left of a blue circle", "seed": 2}
+DROPPED = {"prompt": "a red circle on a white background", "seed": 7}
+POSTED = {"prompt": "a red square to the left of a blue circle on a white background", "seed": 1}
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
