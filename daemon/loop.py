@@ -128,6 +128,7 @@ class Loop:
             publication.start(job)
             self._publisher.submit(publication.claim.sync)
             self._draw(publication, job, model, check)
+            publication.rendered()
         except Stopped:
             self._put_back(publication, starts=claim.name.starts)
             return
@@ -176,6 +177,7 @@ class Loop:
                     continue
                 latents = model.denoise(job, job.seed + index, reporter.on_step)
                 image = model.decode(latents)
+                check()
                 self._publisher.submit(partial(publication.publish, index, image, model))
 
     def _put_back(self, publication: Publication, *, starts: int) -> None:

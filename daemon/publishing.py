@@ -80,7 +80,10 @@ class PublishingThread(threading.Thread):
 
 
 class Publication:
-    """What one start of a job publishes; all but `start` belong on the publishing thread."""
+    """What one start of a job publishes.
+
+    `start` and `rendered` belong on the GPU's thread, all else on the publishing thread.
+    """
 
     def __init__(self, claim: Claim, slot: str) -> None:
         self.claim = claim
@@ -88,15 +91,21 @@ class Publication:
         self._slot = slot
         self._images: list[PictureRecord] = []
         self._warnings: list[str] = []
+        self._starts = claim.name.starts
         self._started_at: str | None = None
         self._started = time.monotonic()
 
     def start(self, job: ResolvedJob) -> None:
         """Count the start of `job`; from here on the GPU works."""
         self.claim = self.claim.start()
+        self._starts = self.claim.name.starts
         self._job = job
         self._started_at = ids.now()
         self._started = time.monotonic()
+
+    def rendered(self) -> None:
+        """Take the start back once the GPU is done: a death from here on is not the job's fault."""
+        self.claim = self.claim.uncount()
 
     def name(self, index: int) -> PictureName:
         return PictureName(self.claim.job_id, index)
@@ -152,7 +161,7 @@ class Publication:
         seconds = round(time.monotonic() - self._started, 3)
         outcome = Outcome(
             status=status,
-            starts=self.claim.name.starts,
+            starts=self._starts,
             slot=self._slot,
             started_at=self._started_at,
             images=tuple(self._images),

@@ -14,7 +14,7 @@ from daemon.models import Models, specs_of
 from daemon.notify import notify
 from spool import settings
 from spool.catalogue import Catalogue, SlotState
-from spool.claims import Slot
+from spool.claims import TAKE_OVER_SECONDS, Slot
 from spool.exits import Exit
 from spool.finishing import recover
 from spool.intake import Intake
@@ -37,7 +37,9 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="genzod", description="Render the jobs of a spool.")
+    parser = argparse.ArgumentParser(
+        prog="genzod", description="Render the jobs of a spool.", allow_abbrev=False
+    )
     parser.add_argument("--spool", type=Path, metavar="DIR", help="the spool's directory")
     parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration")
     parser.add_argument("--slot", default="0", metavar="NAME", help="this daemon's slot (0)")
@@ -49,7 +51,7 @@ def _run(arguments: argparse.Namespace) -> Exit:
         config = settings.load(arguments.config)
         spool = Spool.open(arguments.spool or config.spool_directory)
         models = Models(specs_of(config.model, config.daemon))
-        slot = Slot.acquire(spool, arguments.slot)
+        slot = _acquire(spool, arguments.slot)
     except (settings.SettingsError, NotASpool, DaemonError, ValueError) as error:
         log.error("%s", error)
         return Exit.CONFIGURATION
@@ -66,6 +68,14 @@ def _run(arguments: argparse.Namespace) -> Exit:
         return Exit.IO_ERROR
     finally:
         slot.release()
+
+
+def _acquire(spool: Spool, name: str) -> Slot:
+    try:
+        return Slot.acquire(spool, name, timeout_seconds=0)
+    except SlotBusy as error:
+        log.warning("%s; waiting %g s for it", error, TAKE_OVER_SECONDS)
+        return Slot.acquire(spool, name)
 
 
 def _serve(slot: Slot, models: Models, config: settings.DaemonSettings) -> Exit:

@@ -47,5 +47,7 @@ def create_application(spool: Spool, hosts: Collection[str] = ()) -> Starlette:
         },
         lifespan=lifespan,
     )
+    # A name with a slash behind it is another name, and no one's.
+    application.router.redirect_slashes = False
     application.state.context = Context(spool, Album(spool), pictures, gallery, follower)
     return application

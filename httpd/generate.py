@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import re
@@ -9,6 +10,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 
 from httpd.bodies import Accepted
 from httpd.context import context_of, send_body
@@ -31,13 +33,15 @@ log = logging.getLogger(__name__)
 
 _MEDIA_TYPES = frozenset({"", "application/json", "application/jsonc"})
 _MAX_DISCARDED_BYTES = 16 * MAX_BYTES
+BODY_SECONDS = 30.0
+"""How long a body of at most a MiB may take to arrive."""
 _IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
 
 async def generate(request: Request) -> Response:
     """Accept a job; durable when the answer goes out."""
     _check_media_type(request)
-    asked = parse_request(parse(await read_body(request)))
+    asked = parse_request(parse(await _body_in_time(request)))
     spool = context_of(request).spool
     job_id = await run_in_threadpool(_accept, spool, asked, _idempotency_key(request))
     view = await run_in_threadpool(job_view, spool, job_id)
@@ -49,6 +53,22 @@ async def generate(request: Request) -> Response:
         **links,
     )
     return send_body(accepted, HTTPStatus.ACCEPTED, {"Location": links["status_url"]})
+
+
+async def _body_in_time(request: Request) -> bytes:
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await read_body(request)
+    except TimeoutError:
+        raise Problem(
+            "Too slow",
+            f"the body did not arrive within {BODY_SECONDS:g} s; send the request again",
+            status=HTTPStatus.REQUEST_TIMEOUT,
+        ) from None
+    except ClientDisconnect:
+        raise Problem(
+            "Incomplete", "the connection ended before the body did", status=HTTPStatus.BAD_REQUEST
+        ) from None
 
 
 async def read_body(request: Request) -> bytes:

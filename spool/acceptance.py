@@ -39,6 +39,7 @@ from spool.door import resolve
 from spool.ids import created_ms, is_job_id
 from spool.jobs import JobRequest
 from spool.layout import Spool
+from spool.locks import lock
 from spool.problems import Problem
 from spool.states import find, job_ids_with_tickets
 from spool.tickets import FORMAT, Ticket
@@ -106,7 +107,7 @@ def admit_keyed(spool: Spool, ticket: Ticket) -> bool:
     key = key_path(spool, ticket.key)
     with _admissions(spool):
         with _unreserved_on_error(spool, ticket):
-            durable.make_directory(key.parent, mode=0o700, durable=True)
+            durable.make_directory(key.parent, within=spool.seen, mode=0o700, durable=True)
             with durable.scratch_file(spool.tmp, ticket.encode(), durable=True) as temporary:
                 temporary.rename(intent)
         won = durable.link(intent, key)
@@ -135,7 +136,7 @@ def recover_admissions(spool: Spool) -> list[str]:
                 log.error("%s cannot be read and is passed over: %s", intent, error)
                 continue
             key = key_path(spool, ticket.key or "")
-            durable.make_directory(key.parent, mode=0o700, durable=True)
+            durable.make_directory(key.parent, within=spool.seen, mode=0o700, durable=True)
             ours = durable.link(intent, key) or key.samefile(intent)
             durable.sync_directories(spool.pending, key.parent)
             if not ours:
@@ -156,7 +157,7 @@ def _publish(spool: Spool, intent: Path, ticket: Ticket) -> None:
 
 def _admissions(spool: Spool) -> FileLock:
     # Who holds it knows that no one is at work on any intent it sees.
-    return FileLock(spool.lock("admissions"), fallback_to_soft=False)
+    return lock(spool, "admissions")
 
 
 def key_of(*parts: object) -> str:
@@ -181,7 +182,7 @@ def is_known(spool: Spool, key: str) -> bool:
 def remember_rejection(spool: Spool, key: str, problem: Problem) -> None:
     """Make `key` known as refused. Durable on return."""
     path = key_path(spool, key)
-    durable.make_directory(path.parent, mode=0o700, durable=True)
+    durable.make_directory(path.parent, within=spool.seen, mode=0o700, durable=True)
     document = {"format": FORMAT, "rejection": problem.as_json()}
     durable.publish(path, json.dumps(document).encode() + b"\n", scratch=spool.tmp)
 

@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 
 from spool import durable
 from spool.layout import CANCEL_SLOT, Spool, check_slot_name
+from spool.locks import lock
 from spool.problems import SlotBusy
 from spool.states import TicketName, scan
 from spool.tickets import Ticket
@@ -63,6 +64,12 @@ class Claim:
         """Return the ticket to the queue, with the count of starts it shall have there."""
         self.path.rename(self.spool.queued / str(replace(self.name, starts=starts)))
 
+    def uncount(self) -> Claim:
+        """Take the start back: the GPU is done with the job, and a death is no longer its fault."""
+        rendered = replace(self, name=replace(self.name, starts=self.name.starts - 1))
+        self.path.rename(rendered.path)
+        return rendered
+
     def sync(self) -> None:
         """Make the ticket's latest rename durable; it need not be before the GPU works."""
         durable.sync_directories(self.directory, self.spool.queued)
@@ -85,16 +92,16 @@ class Slot:
         lock ends with the process, however it ends.
         """
         check_slot_name(name)
-        lock = _lock(spool, name)
+        held = lock(spool, name)
         try:
-            lock.acquire(timeout=timeout_seconds)
+            held.acquire(timeout=timeout_seconds)
         except Timeout:
             raise SlotBusy(
-                f"slot {name!r} is held by another process (lock {lock.lock_file}); "
+                f"slot {name!r} is held by another process (lock {held.lock_file}); "
                 "stop that daemon, or give this one another name with --slot"
             ) from None
-        durable.make_directory(spool.slot_of(name), durable=True)
-        return cls(spool, name, lock)
+        durable.make_directory(spool.slot_of(name), within=spool.active, durable=True)
+        return cls(spool, name, held)
 
     def release(self) -> None:
         self._lock.release()
@@ -148,28 +155,22 @@ def _claims_in(spool: Spool, directory: Path) -> Iterator[Claim]:
             yield claim
 
 
-def _lock(spool: Spool, name: str) -> FileLock:
-    # Not thread-local: the main thread takes it and any thread may ask. Never the soft kind,
-    # whose file outlives its holder.
-    return FileLock(spool.lock(name), thread_local=False, fallback_to_soft=False)
-
-
 @contextmanager
 def _if_free(spool: Spool, slot: str) -> Iterator[bool]:
-    lock = _lock(spool, slot)
+    held = lock(spool, slot)
     try:
-        lock.acquire(timeout=0)
+        held.acquire(timeout=0)
     except Timeout:
         yield False
         return
     try:
         yield True
     finally:
-        lock.release()
+        held.release()
 
 
 @contextmanager
 def cancelling(spool: Spool) -> Iterator[Path]:
     """Hold the slot of cancellations, through which queued and held jobs are cancelled."""
-    with _lock(spool, CANCEL_SLOT):
+    with lock(spool, CANCEL_SLOT):
         yield spool.slot_of(CANCEL_SLOT)

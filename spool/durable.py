@@ -32,12 +32,20 @@ def sync_directories(*directories: Path) -> None:
             os.close(descriptor)
 
 
-def make_directory(directory: Path, *, mode: int = DIRECTORY_MODE, durable: bool = False) -> None:
-    """Create `directory` and what is missing above it, with `mode` whatever the umask."""
+def make_directory(
+    directory: Path, *, within: Path | None, mode: int = DIRECTORY_MODE, durable: bool = False
+) -> None:
+    """Create `directory` and what is missing above it, with `mode` whatever the umask.
+
+    Nothing outside `within` is made: raises FileNotFoundError if that is gone itself, since a
+    spool whose disk is not mounted any more must not grow again in its mount point.
+    """
     if directory.is_dir():
         return
+    if directory == within:
+        raise FileNotFoundError(errno.ENOENT, "the spool is gone", str(directory))
     if not directory.parent.is_dir():
-        make_directory(directory.parent, durable=durable)
+        make_directory(directory.parent, within=within, durable=durable)
     with contextlib.suppress(FileExistsError):
         directory.mkdir()
         directory.chmod(mode)

@@ -11,10 +11,9 @@ import os
 from dataclasses import dataclass, field
 from typing import Any
 
-from filelock import FileLock
-
 from spool import durable
 from spool.layout import Spool
+from spool.locks import lock
 
 FEED_BYTES = 256 * 1024
 
@@ -23,7 +22,7 @@ def announce(spool: Spool, filename: str, data: dict[str, Any]) -> None:
     """Append the picture `filename` to the feed, unless it stands there already. Not durable."""
     line = json.dumps({"filename": filename, **data}, ensure_ascii=False).encode() + b"\n"
     mark = json.dumps({"filename": filename}).encode()[:-1] + b","
-    with FileLock(spool.lock("feed"), fallback_to_soft=False):
+    with lock(spool, "feed"):
         descriptor = os.open(spool.feed, os.O_RDWR | os.O_CREAT | os.O_APPEND, durable.FILE_MODE)
         try:
             os.fchmod(descriptor, durable.FILE_MODE)

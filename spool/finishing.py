@@ -11,6 +11,7 @@ A ticket whose record exists is at step 3 or later; `settle` does the rest and m
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path, PurePath
 
 from spool import durable
@@ -20,8 +21,9 @@ from spool.ids import is_job_id
 from spool.layout import CANCEL_SLOT, Spool
 from spool.live import LiveWriter, finish_events
 from spool.outcomes import Outcome, record_of
+from spool.problems import SpoolError
 from spool.records import Record, publish_record, read_record
-from spool.states import Status, find, scan
+from spool.states import Found, Status, find, scan
 
 
 def finish(claim: Claim, record: Record) -> Record:
@@ -50,12 +52,8 @@ def recover(slot: Slot, *, starting: bool) -> list[str]:
     """
     report = [_recover_one(claim) for claim in slot.orphans(starting=starting)]
     with cancelling(slot.spool) as directory:
-        for name in scan(directory):
-            claim = read_claim(slot.spool, directory, name)
-            if claim is not None:
-                finish(claim, record_of(claim.ticket, Outcome(Status.CANCELLED, name.starts)))
-                report.append(f"{name.job_id}: cancelled, completed after a crash")
-    return report
+        cancelled = _finish_cancelled(slot.spool, directory)
+    return report + [f"{job_id}: cancelled, completed after a crash" for job_id in cancelled]
 
 
 def _recover_one(claim: Claim) -> str:
@@ -91,23 +89,49 @@ def cancel(spool: Spool, job_id: str) -> Status | None:
                 return record.status
         elif found.status is Status.PROCESSING and found.directory.name != CANCEL_SLOT:
             return _request_cancel(spool, job_id)
-        elif _cancel_waiting(spool, found.path):
+        elif _cancel_waiting(spool, found):
             return Status.CANCELLED
         else:
             claimed = True
     return _request_cancel(spool, job_id) if claimed else None
 
 
-def _cancel_waiting(spool: Spool, path: Path) -> bool:
-    """Claim the ticket for cancelling and finish it; False if a daemon was faster."""
-    with cancelling(spool) as directory:
-        if not durable.move(path, directory / path.name):
-            return False
-        for name in scan(directory):
-            claim = read_claim(spool, directory, name)
-            if claim is not None:
-                finish(claim, record_of(claim.ticket, Outcome(Status.CANCELLED, name.starts)))
+def release(spool: Spool, job_id: str) -> bool:
+    """Put a held job back into the queue, its starts forgotten; False if it is not on hold."""
+    found = find(spool, job_id)
+    if found is None or found.status is not Status.HELD:
+        return False
+    if not durable.move(found.path, spool.queued / str(replace(found.name, starts=0))):
+        return False
+    durable.sync_directories(spool.queued, spool.held)
+    with LiveWriter(spool, job_id, 0) as live:
+        live.append(Status.QUEUED, {})
     return True
+
+
+def _cancel_waiting(spool: Spool, found: Found) -> bool:
+    """Claim the ticket for cancelling and finish it; False if a daemon was faster.
+
+    Raises SpoolError if it is no ticket that can be read; then it is on hold.
+    """
+    with cancelling(spool) as directory:
+        if not durable.move(found.path, directory / found.path.name):
+            return False
+        if found.name.job_id in _finish_cancelled(spool, directory):
+            return True
+    held = spool.held / str(found.name)
+    raise SpoolError(f"{held} cannot be read and is not cancelled; remove it by hand")
+
+
+def _finish_cancelled(spool: Spool, directory: Path) -> list[str]:
+    """Finish the tickets in the slot of cancellations, ours and a dead canceller's; their ids."""
+    finished = []
+    for name in scan(directory):
+        claim = read_claim(spool, directory, name)
+        if claim is not None:
+            finish(claim, record_of(claim.ticket, Outcome(Status.CANCELLED, name.starts)))
+            finished.append(name.job_id)
+    return finished
 
 
 def _request_cancel(spool: Spool, job_id: str) -> Status:
@@ -125,7 +149,7 @@ def _deliver(spool: Spool, record: Record, drop_name: str) -> None:
     folder = spool.outgoing / outgoing_name(drop_name) / record.job_id
     if (folder / "result.json").exists():
         return
-    durable.make_directory(folder, durable=True)
+    durable.make_directory(folder, within=spool.outgoing, durable=True)
     # outgoing/ may be another file system, to which nothing in tmp/ can be linked.
     same_disk = folder.stat().st_dev == spool.tmp.stat().st_dev
     scratch = spool.tmp if same_disk else folder

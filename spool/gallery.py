@@ -17,7 +17,7 @@ from typing import Self
 from spool import durable, ids
 from spool.layout import Spool
 
-_NAME = re.compile(rf"({ids.PATTERN})-(\d{{1,3}})\.png", re.ASCII)
+_NAME = re.compile(rf"({ids.PATTERN})-(0|[1-9]\d{{0,2}})\.png", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -48,7 +48,7 @@ class PictureName:
 def publish_picture(spool: Spool, name: PictureName, png: bytes, thumbnail: bytes) -> bool:
     """Publish a picture durably, its thumbnail first; False if it was published before."""
     path = name.picture(spool)
-    durable.make_directory(path.parent, durable=True)
+    durable.make_directory(path.parent, within=spool.gallery, durable=True)
     with durable.scratch_file(spool.tmp, thumbnail, durable=True) as temporary:
         durable.link(temporary, name.thumbnail(spool))
     # Its sync of the folder makes both names durable.

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from watchdog.events import FileMovedEvent, FileSystemEvent
 
 from spool import acceptance, drops, rejections
@@ -26,6 +26,7 @@ from spool.catalogue import Catalogue
 from spool.drops import Drop, Signature
 from spool.jobs import parse_request
 from spool.layout import Spool
+from spool.locks import lock
 from spool.problems import Problem
 from spool.strict_json import is_whole, parse
 from spool.watch import Watch, arrived_at
@@ -77,10 +78,9 @@ class Intake(threading.Thread):
         self._wake.set()
 
     def run(self) -> None:
-        lock = FileLock(self._spool.lock("intake"), thread_local=False, fallback_to_soft=False)
         while not self._ended.is_set():
             try:
-                with lock.acquire(timeout=0):
+                with lock(self._spool, "intake").acquire(timeout=0):
                     self._serve()
             except Timeout:
                 self._ended.wait(_TAKE_OVER_SECONDS)

@@ -81,12 +81,22 @@ class Spool:
 
     @classmethod
     def create(cls, directory: Path) -> Spool:
-        """Make `directory` a spool, or complete one; the marker comes last. Keeps what is there."""
+        """Make `directory` a spool, or complete one; the marker comes last. Keeps what is there.
+
+        Raises NotASpool if the directory holds anything that is not a spool's.
+        """
         root = Path(os.path.realpath(directory))
-        durable.make_directory(root)
+        ours = {MARKER, *(name.partition("/")[0] for name in _DIRECTORIES)}
+        foreign = sorted({path.name for path in root.iterdir()} - ours) if root.is_dir() else []
+        if foreign and not (root / MARKER).exists():
+            raise NotASpool(
+                f"{root} is no spool and not empty (it holds {foreign[0]!r}); "
+                "name a directory that does not exist yet, or an empty one"
+            )
+        durable.make_directory(root, within=None)
         for name in _DIRECTORIES:
             path = root / name
-            durable.make_directory(path)
+            durable.make_directory(path, within=root)
             if name in _MODES:
                 path.chmod(_MODES[name])
         marker = json.dumps({"format": FORMAT}).encode() + b"\n"

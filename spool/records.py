@@ -75,7 +75,7 @@ class Record:
 def publish_record(spool: Spool, record: Record) -> Record:
     """Publish `record` durably, or return the one that the job has already: the first wins."""
     path = spool.record(record.job_id)
-    durable.make_directory(path.parent, durable=True)
+    durable.make_directory(path.parent, within=spool.done, durable=True)
     if durable.publish(path, record.encode(), scratch=spool.tmp):
         return record
     return Record.decode(path.read_bytes())

@@ -56,7 +56,7 @@ def printable(text: str) -> str:
 def _place_for(spool: Spool, name: PurePath, signature: Signature, key: str) -> Path:
     folder = spool.rejected / name.parent
     with contextlib.suppress(NotADirectoryError):
-        durable.make_directory(folder, durable=True)
+        durable.make_directory(folder, within=spool.rejected, durable=True)
     if not folder.is_dir():  # a refused file has the name of the folder
         folder = spool.rejected
     target = folder / shortened(name.name, ".problem.json")

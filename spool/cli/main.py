@@ -52,7 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def add(name: str, command: Command, text: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=text, description=f"{text}.", parents=[common])
+        sub = commands.add_parser(
+            name, help=text, description=f"{text}.", parents=[common], allow_abbrev=False
+        )
         sub.set_defaults(command=command)
         return sub
 
@@ -68,6 +70,8 @@ def _parser() -> argparse.ArgumentParser:
     watch.add_argument("job_ids", nargs="+", metavar="ID")
     cancel = add("cancel", _cancel, "Cancel jobs")
     cancel.add_argument("job_ids", nargs="+", metavar="ID")
+    release = add("release", _release, "Put held jobs back into the queue")
+    release.add_argument("job_ids", nargs="+", metavar="ID")
     demo = add("demo", _demo, "Render two pictures on a fresh spool and show them over HTTP")
     demo.add_argument(
         "--port", type=int, default=8000, help="port of the page, 0 for any (%(default)s)"
@@ -163,6 +167,21 @@ def _cancel(arguments: argparse.Namespace) -> int:
         else:
             asked = " (asked to stop at its next step)" if status == "processing" else ""
             print(f"{job_id} {status}{asked}")
+    return int(failed)
+
+
+def _release(arguments: argparse.Namespace) -> int:
+    from spool.cli.places import open_spool
+    from spool.finishing import release
+
+    spool = open_spool(arguments)
+    failed = False
+    for job_id in arguments.job_ids:
+        if release(spool, job_id):
+            print(f"{job_id} queued")
+        else:
+            failed = True
+            print(f"genzo: no job {job_id} is on hold in {spool.root}", file=sys.stderr)
     return int(failed)
 
 

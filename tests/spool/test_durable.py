@@ -89,7 +89,7 @@ def test_modes_do_not_depend_on_the_umask(tmp_path: Path, scratch: Path) -> None
     before = os.umask(0o077)
     try:
         durable.publish(tmp_path / "file", b"", scratch=scratch)
-        durable.make_directory(tmp_path / "a" / "b")
+        durable.make_directory(tmp_path / "a" / "b", within=tmp_path)
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
@@ -99,7 +99,7 @@ def test_modes_do_not_depend_on_the_umask(tmp_path: Path, scratch: Path) -> None
 
 def test_a_directory_that_exists_keeps_its_mode(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir(mode=0o700)
-    durable.make_directory(tmp_path / "a")
+    durable.make_directory(tmp_path / "a", within=tmp_path)
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o700
 
 
@@ -176,7 +176,7 @@ def test_a_new_directory_is_synced_from_its_parent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disk = _Disk(monkeypatch)
-    durable.make_directory(tmp_path / "a" / "b", durable=True)
+    durable.make_directory(tmp_path / "a" / "b", within=tmp_path, durable=True)
     assert disk.log == [("fsync", str(tmp_path)), ("fsync", str(tmp_path / "a"))]
 
 
@@ -264,3 +264,10 @@ def test_a_write_is_continued_where_it_was_cut_short(tmp_path: Path) -> None:
     with os.fdopen(reader, "rb") as file:
         assert len(file.read()) == 300_000
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_nothing_grows_where_the_spool_was(tmp_path: Path) -> None:
+    gone = tmp_path / "spool" / "done"
+    with pytest.raises(FileNotFoundError):
+        durable.make_directory(gone / "20261123" / "12", within=gone)
+    assert not list(tmp_path.iterdir())

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -133,7 +134,7 @@ def test_a_slot_may_not_be_named(name: str) -> None:
 def test_no_slot_may_have_the_name_of_another_lock(spool: Spool) -> None:
     """A daemon that held such a lock for life would stop acceptance, intake or the feed."""
     source = "".join(path.read_text() for path in (ROOT / "spool").rglob("*.py"))
-    locks = {part.split('"')[0] for part in source.split('spool.lock("')[1:]} | {CANCEL_SLOT}
+    locks = {*re.findall(r'lock\((?:self\._)?spool, "(\w+)"\)', source), CANCEL_SLOT}
     assert len(locks) >= 4
     for lock in locks:
         with pytest.raises(ValueError, match=lock):
