@@ -7,13 +7,12 @@ that it shows.
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spool.gallery import PictureName, pictures_in
+from spool.layout import shards
 
 if TYPE_CHECKING:
     from spool.layout import Spool
@@ -33,7 +32,7 @@ class Album:
         """`limit` pictures behind the newest `offset`, and how many there are in all."""
         names: list[PictureName] = []
         total = 0
-        for folder in self._folders():
+        for folder in shards(self._spool.gallery):
             held = self._count(folder)
             begin = offset + len(names) - total
             if begin < held and len(names) < limit:
@@ -42,11 +41,6 @@ class Album:
                 names += shown[begin : begin + limit - len(names)]
             total += held
         return names, total
-
-    def _folders(self) -> Iterator[Path]:
-        for day in _names(self._spool.gallery):
-            for hour in _names(self._spool.gallery / day):
-                yield self._spool.gallery / day / hour
 
     def _count(self, folder: Path) -> int:
         try:
@@ -61,11 +55,3 @@ class Album:
         if time.time_ns() - changed_ns > SETTLED_SECONDS * 1e9:
             self._counts[folder] = (changed_ns, count)
         return count
-
-
-def _names(folder: Path) -> list[str]:
-    """The names in `folder`, the latest first."""
-    try:
-        return sorted(os.listdir(folder), reverse=True)
-    except (FileNotFoundError, NotADirectoryError):
-        return []

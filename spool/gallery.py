@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Self
 
 from spool import durable, ids
-from spool.layout import Spool
+from spool.layout import Spool, shards
 
 _NAME = re.compile(rf"({ids.PATTERN})-(0|[1-9]\d{{0,2}})\.png", re.ASCII)
 
@@ -60,13 +60,13 @@ def newest_first(spool: Spool) -> Iterator[PictureName]:
 
     Reads one hour's folder at a time, so the first page of a large gallery is cheap.
     """
-    for folder in _shards(spool):
+    for folder in shards(spool.gallery):
         yield from sorted(pictures_in(folder), reverse=True)
 
 
 def count(spool: Spool) -> int:
     """How many pictures there are; reads the name of each."""
-    return sum(len(pictures_in(folder)) for folder in _shards(spool))
+    return sum(len(pictures_in(folder)) for folder in shards(spool.gallery))
 
 
 def pictures_in(folder: Path) -> list[PictureName]:
@@ -75,12 +75,3 @@ def pictures_in(folder: Path) -> list[PictureName]:
         return list(filter(None, map(PictureName.parse, os.listdir(folder))))
     except (FileNotFoundError, NotADirectoryError):
         return []
-
-
-def _shards(spool: Spool) -> Iterator[Path]:
-    for day in sorted(os.listdir(spool.gallery), reverse=True):
-        try:
-            hours = sorted(os.listdir(spool.gallery / day), reverse=True)
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        yield from (spool.gallery / day / hour for hour in hours)

@@ -196,7 +196,8 @@ class Spool:
 
     def _newest_id_ms(self) -> int:
         names = [entry.name.removesuffix(".jsonl") for entry in os.scandir(self.live)]
-        names += [path.stem for path in _newest_files(self.done)]
+        newest = next(filter(None, map(_names, shards(self.done))), [])
+        names += [name.removesuffix(".json") for name in newest]
         return max((ids.created_ms(name) for name in names if ids.is_job_id(name)), default=0)
 
 
@@ -210,11 +211,14 @@ def check_slot_name(name: str) -> str:
     return name
 
 
-def _newest_files(directory: Path) -> Iterator[Path]:
-    """The files of the newest YYYYMMDD/HH shard that has any."""
-    for day in sorted(directory.glob("*"), reverse=True):
-        for hour in sorted(day.glob("*"), reverse=True):
-            files = list(hour.glob("*"))
-            if files:
-                yield from files
-                return
+def shards(tree: Path) -> Iterator[Path]:
+    """The folders YYYYMMDD/HH below `tree`, the newest first; each day is read when it is due."""
+    for day in _names(tree):
+        yield from (tree / day / hour for hour in _names(tree / day))
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(folder), reverse=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return []

@@ -6,11 +6,10 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
 from typing import Any, Self
 
 from spool import durable, ids
-from spool.layout import Spool
+from spool.layout import Spool, shards
 from spool.states import Status
 
 FORMAT = 1
@@ -94,19 +93,10 @@ def newest_first(spool: Spool) -> Iterator[str]:
 
     Reads one hour's folder at a time, so the first few of many are cheap.
     """
-    for folder in _shards(spool):
+    for folder in shards(spool.done):
         try:
             names = os.listdir(folder)
         except (FileNotFoundError, NotADirectoryError):
             continue
         job_ids = (name.removesuffix(".json") for name in names if name.endswith(".json"))
         yield from sorted(filter(ids.is_job_id, job_ids), reverse=True)
-
-
-def _shards(spool: Spool) -> Iterator[Path]:
-    for day in sorted(os.listdir(spool.done), reverse=True):
-        try:
-            hours = sorted(os.listdir(spool.done / day), reverse=True)
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        yield from (spool.done / day / hour for hour in hours)
