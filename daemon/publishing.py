@@ -91,6 +91,7 @@ class Publication:
         self._slot = slot
         self._images: list[PictureRecord] = []
         self._warnings: list[str] = []
+        self._fault: Problem | None = None
         self._starts = claim.name.starts
         self._started_at: str | None = None
         self._started = time.monotonic()
@@ -115,7 +116,21 @@ class Publication:
         return self.name(index).picture(self.claim.spool).exists()
 
     def publish(self, index: int, image: Image, model: Model) -> None:
-        """Encode the picture and publish it, its thumbnail and its line in the feed."""
+        """Encode the picture and publish it, its thumbnail and its line in the feed.
+
+        Raises OSError where the disk fails. Any other fault is the picture's and fails the job:
+        it would end every daemon that came to publish it.
+        """
+        try:
+            self._publish(index, image, model)
+        except OSError:
+            raise
+        except Exception as error:
+            log.exception("%s: picture %s cannot be published", self.claim.job_id, index)
+            detail = f"picture {index}: {type(error).__name__}: {error}"[:2000]
+            self._fault = Problem("Publishing failed", detail, status=500)
+
+    def _publish(self, index: int, image: Image, model: Model) -> None:
         assert self._job is not None
         if all(low == high for low, high in _extrema(image)):
             self._warnings.append(f"picture {index} has one colour only; try another seed or steps")
@@ -157,7 +172,9 @@ class Publication:
         error: Problem | None = None,
         render: dict[str, Any] | None = None,
     ) -> None:
-        """Write the record and everything that follows it."""
+        """Write the record and everything that follows it; a picture's fault fails the job."""
+        if self._fault is not None:
+            status, error = Status.FAILED, self._fault
         seconds = round(time.monotonic() - self._started, 3)
         outcome = Outcome(
             status=status,

@@ -192,6 +192,23 @@ def test_a_disk_that_fails_ends_the_loop_and_loses_no_job(
     assert not spool.record(job_id).exists()
 
 
+def test_a_picture_that_cannot_be_encoded_fails_its_job_and_not_the_daemon(
+    spool: Spool, tiny_spec: ModelSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def faulty(*_: object) -> NoReturn:
+        raise ValueError("no such chunk")
+
+    with running_slot(spool, tiny_spec) as running:
+        with monkeypatch.context() as patch:
+            patch.setattr("daemon.publishing.encode_png", faulty)
+            failed = record_of(spool, submit(spool))
+        assert record_of(spool, submit(spool)).status is Status.COMPLETED
+        assert running.error is None
+    assert failed.status is Status.FAILED
+    assert failed.error is not None
+    assert "no such chunk" in failed.error["detail"]
+
+
 def test_an_idle_slot_says_so_and_lists_its_models(spool: Spool, tiny_spec: ModelSpec) -> None:
     with running_slot(spool, tiny_spec):
         wait_for(lambda: read_reports(spool)[0].state is SlotState.IDLE, what="idleness")
