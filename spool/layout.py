@@ -25,13 +25,13 @@ CANCEL_SLOT = "cancel"
 _LOCK_NAMES = frozenset({CANCEL_SLOT, "admissions", "feed", "intake"})
 _SLOT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 _DROP_BOX_MODE = 0o3730  # others may add files, but neither list, read nor remove them
-_MODES = {
+MODES = {
     "incoming": _DROP_BOX_MODE,
     "locks": 0o700,  # who can open a lock file can hold it
     "seen": 0o700,
     "tmp": 0o700,
 }
-_DIRECTORIES = (
+DIRECTORIES = (
     "incoming",
     "rejected",
     "work/queued",
@@ -86,7 +86,7 @@ class Spool:
         Raises NotASpool if the directory holds anything that is not a spool's.
         """
         root = Path(os.path.realpath(directory))
-        ours = {MARKER, *(name.partition("/")[0] for name in _DIRECTORIES)}
+        ours = {MARKER, *(name.partition("/")[0] for name in DIRECTORIES)}
         foreign = sorted({path.name for path in root.iterdir()} - ours) if root.is_dir() else []
         if foreign and not (root / MARKER).exists():
             raise NotASpool(
@@ -94,11 +94,11 @@ class Spool:
                 "name a directory that does not exist yet, or an empty one"
             )
         durable.make_directory(root, within=None)
-        for name in _DIRECTORIES:
+        for name in DIRECTORIES:
             path = root / name
             durable.make_directory(path, within=root)
-            if name in _MODES:
-                path.chmod(_MODES[name])
+            if name in MODES:
+                path.chmod(MODES[name])
         marker = json.dumps({"format": FORMAT}).encode() + b"\n"
         durable.publish(root / MARKER, marker, scratch=root / "tmp")
         return cls.open(root)

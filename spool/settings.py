@@ -9,12 +9,20 @@ either place.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 
 from spool.problems import SpoolError
 
@@ -31,8 +39,45 @@ HomePath = Annotated[Path, AfterValidator(Path.expanduser)]
 """A path in which `~` is the user's home directory."""
 
 
+def _bytes_of(value: object) -> object:
+    """`"512 MiB"` in bytes; numbers as they are. Raises ValueError if it is no such size."""
+    if not isinstance(value, str):
+        return value
+    match = _SIZE.fullmatch(value)
+    if match is None:
+        raise ValueError('must be a number of bytes, or a text such as "512 MiB"')
+    return int(match[1]) << _SHIFTS[match[2]]
+
+
+def _seconds_of(value: object) -> object:
+    """`"90d"` in seconds, `"forever"` as None. Raises ValueError if it is no such age."""
+    if value is None or isinstance(value, float):
+        return value
+    if value == "forever":
+        return None
+    match = _AGE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError('must be an age such as "12h", "30d" or "8w", or "forever"')
+    return float(match[1]) * _UNIT_SECONDS[match[2]]
+
+
+_SIZE = re.compile(r"(\d+)\s*(|[KMGT]i?B?)", re.ASCII)
+_SHIFTS = {"": 0} | {
+    f"{letter}{rest}": 10 * power
+    for power, letter in enumerate("KMGT", start=1)
+    for rest in ("", "B", "iB")
+}
+_AGE = re.compile(r"(\d+)\s*([smhdw])", re.ASCII)
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+Bytes = Annotated[int, Field(ge=0), BeforeValidator(_bytes_of)]
+"""A number of bytes, or a text such as `512 MiB`; K, M, G and T are powers of 1024."""
+Age = Annotated[float | None, Field(ge=0), BeforeValidator(_seconds_of)]
+"""Seconds, written as a text such as `90d`; None is `forever`."""
+
+
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 class HttpSettings(_Section):
@@ -51,6 +96,24 @@ class DaemonSettings(_Section):
     previews_per_second: Annotated[float, Field(ge=0, le=4)] = Field(
         4.0, description="Most previews a second; 0 turns them off"
     )
+
+
+class DiskSettings(_Section):
+    """[disk]: what is left free; below it no job is accepted or started until there is room."""
+
+    floor_bytes: Bytes = Field(512 << 20, description='Bytes, or a text such as "2 GiB"')
+    floor_inodes: Annotated[int, Field(ge=0)] = Field(1000, description="Files")
+
+
+class KeepSettings(_Section):
+    """[keep]: how long `genzo clean` leaves things; nothing of an unfinished job is removed."""
+
+    records: Age = Field(None, description="Records in done/, from the job's id")
+    gallery: Age = Field(None, description="Pictures and thumbnails, from the job's id")
+    outgoing: Age = Field(90 * 86_400.0, description="Results in outgoing/, from the job's end")
+    rejected: Age = Field(90 * 86_400.0, description="Refused files and their reasons")
+    live: Age = Field(3600.0, description="Progress and preview, from the record")
+    keys: Age = Field(90 * 86_400.0, description="Keys in seen/, from the last sighting")
 
 
 class ModelSettings(_Section):
@@ -73,14 +136,28 @@ class Settings(_Section):
     """The whole configuration."""
 
     spool: HomePath | None = Field(None, description="The spool's directory")
+    watch: Literal["events", "poll"] = Field(
+        "events", description="poll looks once a second, for file systems without events (NFS)"
+    )
     http: HttpSettings = HttpSettings()
     daemon: DaemonSettings = DaemonSettings()
+    disk: DiskSettings = DiskSettings()
+    keep: KeepSettings = KeepSettings()
     model: tuple[ModelSettings, ...] = ()
 
     @property
     def spool_directory(self) -> Path:
         """The configured spool, else the system's if there is one, else the user's own."""
         return self.spool or default_spool()
+
+
+_SCALARS = frozenset({"spool", "watch"})
+_SECTIONS: dict[str, type[_Section]] = {
+    "http": HttpSettings,
+    "daemon": DaemonSettings,
+    "disk": DiskSettings,
+    "keep": KeepSettings,
+}
 
 
 def load(config: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -99,7 +176,10 @@ def load(config: Path | None = None, environment: Mapping[str, str] = os.environ
     try:
         settings = Settings.model_validate(document)
     except ValidationError as error:
-        faults = "; ".join(f"{_dotted(fault['loc'])}: {fault['msg']}" for fault in error.errors())
+        faults = "; ".join(
+            f"{_dotted(fault['loc'])}: {fault['msg'].removeprefix('Value error, ')}"
+            for fault in error.errors()
+        )
         raise SettingsError(f"{origin}: {faults}") from None
     names = [model.name for model in settings.model]
     for name in names:
@@ -136,15 +216,16 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _override(document: dict[str, Any], variable: str, value: str) -> None:
     name = variable.removeprefix(_PREFIX).lower()
-    if name == "spool":
-        document["spool"] = value
+    if name in _SCALARS:
+        document[name] = value
         return
     section, _, key = name.partition("_")
-    fields: dict[str, type[_Section]] = {"http": HttpSettings, "daemon": DaemonSettings}
+    fields = _SECTIONS
     if section not in fields or key not in fields[section].model_fields:
         known = [f"{_PREFIX}{s}_{k}".upper() for s, m in fields.items() for k in m.model_fields]
         raise SettingsError(
-            f"{variable}: no such setting; there are GENZO_SPOOL, GENZO_CONFIG, {', '.join(known)}"
+            f"{variable}: no such setting; there are GENZO_SPOOL, GENZO_WATCH, GENZO_CONFIG, "
+            f"{', '.join(known)}"
         )
     table = document.setdefault(section, {})
     if isinstance(table, dict):  # else validation names it

@@ -12,7 +12,14 @@ from daemon.families.samplers import samplers
 from spool.exits import Exit
 from spool.jobs import JobRequest
 from spool.layout import Spool
-from spool.settings import DaemonSettings, HttpSettings, ModelSettings, Settings
+from spool.settings import (
+    DaemonSettings,
+    DiskSettings,
+    HttpSettings,
+    KeepSettings,
+    ModelSettings,
+    Settings,
+)
 from spool.states import Status
 
 ROOT = Path(__file__).parents[1]
@@ -39,7 +46,10 @@ def test_the_protocol_knows_every_state_and_every_field_of_a_request(word: str) 
     assert re.search(rf"\b{word}\b", PROTOCOL)
 
 
-@pytest.mark.parametrize("section", [Settings, HttpSettings, DaemonSettings, ModelSettings])
+@pytest.mark.parametrize(
+    "section",
+    [Settings, HttpSettings, DaemonSettings, DiskSettings, KeepSettings, ModelSettings],
+)
 def test_the_configuration_page_names_every_setting(section: type[BaseModel]) -> None:
     for name in section.model_fields:
         assert re.search(rf"^(\[+{name}\]+|{name} =)", CONFIGURATION, re.MULTILINE), name

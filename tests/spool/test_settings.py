@@ -210,9 +210,41 @@ def _sections(model: type[BaseModel]) -> list[type[BaseModel]]:
 
 def test_every_setting_is_described() -> None:
     sections = _sections(Settings)
-    assert len(sections) == 4
+    assert len(sections) == 6
     for section in sections:
         assert section.__doc__
         for name, field in section.model_fields.items():
-            is_section = name in {"http", "daemon", "model"} and section is Settings
+            is_section = name in {"http", "daemon", "disk", "keep", "model"} and section is Settings
             assert is_section or field.description, f"{section.__name__}.{name}"
+
+
+@pytest.mark.parametrize(
+    ("text", "bytes_"), [("7", 7), ("512 MiB", 512 << 20), ("2G", 2 << 30), ("1 KB", 1024)]
+)
+def test_a_size_may_carry_a_unit(text: str, bytes_: int) -> None:
+    loaded = settings.load(None, {"GENZO_DISK_FLOOR_BYTES": text})
+    assert loaded.disk.floor_bytes == bytes_
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90d", 7_776_000.0), ("1h", 3600), ("8w", 4838400)])
+def test_an_age_carries_a_unit(text: str, seconds: float) -> None:
+    assert settings.load(None, {"GENZO_KEEP_RECORDS": text}).keep.records == seconds
+
+
+def test_what_is_kept_forever_has_no_age() -> None:
+    assert settings.load(None, {"GENZO_KEEP_OUTGOING": "forever"}).keep.outgoing is None
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("GENZO_DISK_FLOOR_BYTES", "2 XiB"),
+        ("GENZO_DISK_FLOOR_BYTES", "-1"),
+        ("GENZO_KEEP_LIVE", "soon"),
+        ("GENZO_KEEP_LIVE", "5"),
+        ("GENZO_WATCH", "sometimes"),
+    ],
+)
+def test_a_quantity_that_is_none_is_named(variable: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=variable):
+        settings.load(None, {variable: value})
