@@ -21,10 +21,10 @@ from daemon.publishing import Publication, PublishingThread
 from spool.catalogue import Catalogue, SlotState
 from spool.claims import Claim, Slot
 from spool.door import resolve
-from spool.finishing import recover
 from spool.jobs import ResolvedJob
 from spool.live import LiveWriter
 from spool.problems import Problem
+from spool.recovery import recover
 from spool.states import Status, TicketName, scan
 from spool.tickets import Ticket
 from spool.watch import Watch, arrived_at
@@ -73,7 +73,7 @@ class Loop:
         """Work until stopped. Raises what made publishing fail, and the error of a lost GPU."""
         self._publisher.start()
         try:
-            with Watch(self._spool.work, self._note, on_overflow=self.wake):
+            with Watch(self._spool.work, self._note, on_scan=self.wake):
                 while not self._stopping and self._publisher.failure is None:
                     claim = self._next_claim()
                     if claim is None:

@@ -16,10 +16,10 @@ from spool import settings
 from spool.catalogue import Catalogue, SlotState
 from spool.claims import TAKE_OVER_SECONDS, Slot
 from spool.exits import Exit
-from spool.finishing import recover
 from spool.intake import Intake
 from spool.layout import Spool
 from spool.problems import NotASpool, SlotBusy
+from spool.recovery import recover
 
 log = logging.getLogger("genzod")
 

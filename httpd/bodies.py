@@ -73,6 +73,7 @@ class JobBody(Body):
     finished_at: str | None
     starts: int = Field(description="How often rendering began")
     slot: str | None
+    retry_of: str | None
     status_url: str
     sse_url: str
 

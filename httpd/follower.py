@@ -60,7 +60,7 @@ class Follower:
             self._spool.work,
             self._note,
             events=(*ARRIVALS, *WRITES),
-            on_overflow=lambda: self._call(self._moved.set),
+            on_scan=lambda: self._call(self._moved.set),
         )
         try:
             self._stack.enter_context(watch)

@@ -15,7 +15,7 @@ from httpd.context import context_of, send_body
 from httpd.links import image_links, job_links
 from httpd.query import choice, whole_number
 from httpd.refusals import no_such_job
-from spool.finishing import cancel
+from spool.control import Verb, command
 from spool.layout import Spool
 from spool.problems import Problem
 from spool.records import newest_first
@@ -48,7 +48,7 @@ async def cancel_job(request: Request) -> Response:
     spool = context_of(request).spool
     view = await run_in_threadpool(job_view, spool, job_id)
     if view is not None and not view.status.is_final:
-        status = await run_in_threadpool(cancel, spool, job_id)
+        status = (await run_in_threadpool(command, spool, Verb.CANCEL, job_id)).status
         view = await run_in_threadpool(job_view, spool, job_id)
         if view is not None and status is Status.PROCESSING:
             log.info("%s: asked to stop", job_id)

@@ -26,10 +26,11 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
@@ -41,7 +42,8 @@ from spool.jobs import JobRequest
 from spool.layout import Spool
 from spool.locks import lock
 from spool.problems import Problem
-from spool.states import find, job_ids_with_tickets
+from spool.records import Record
+from spool.states import job_ids_with_tickets
 from spool.tickets import FORMAT, Ticket
 
 log = logging.getLogger(__name__)
@@ -62,16 +64,27 @@ class Sender:
     drop_name: str | None = None
     key: str | None = None
     job_id: str | None = None
-    """The id the sender wishes for; taken if it is well-formed and free."""
+    """The id the sender wishes for; taken if it is well-formed and free. No ticket may have it."""
 
 
-def draw_ticket(spool: Spool, request: JobRequest, catalogue: Catalogue, sender: Sender) -> Ticket:
+def draw_ticket(
+    spool: Spool,
+    request: JobRequest,
+    catalogue: Catalogue,
+    sender: Sender,
+    *,
+    retry_of: Record | None = None,
+) -> Ticket:
     """Freeze `request` into a ticket with an id of its own, drawing the seed if none is given.
 
-    Raises Problem (422) if no model can render it. A crash leaves an empty progress file.
+    A retry has the seed of the job before it. Raises Problem (422) if no model can render it. A
+    crash leaves an empty progress file.
     """
-    seed = request.seed
-    if seed is None:
+    if request.seed is not None:
+        seed = request.seed
+    elif retry_of is not None:
+        seed = retry_of.seed
+    else:
         seed = secrets.randbelow(_DRAWN_SEEDS)
     job = resolve(request, seed, catalogue)
     return Ticket(
@@ -84,38 +97,53 @@ def draw_ticket(spool: Spool, request: JobRequest, catalogue: Catalogue, sender:
         digest=digest(request),
         drop_name=sender.drop_name,
         key=sender.key,
+        retry_of=retry_of.job_id if retry_of else None,
     )
 
 
 def digest(request: JobRequest) -> str:
     """A digest of what was asked, equal for equal requests however they were spelled."""
-    canonical = json.dumps(request.model_dump(mode="json"), sort_keys=True)
+    # Without what is at its default, so that a field which genzo learns changes no old digest.
+    canonical = json.dumps(request.model_dump(mode="json", exclude_defaults=True), sort_keys=True)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def admit(spool: Spool, ticket: Ticket) -> None:
     """Queue a ticket that has no key. Durable on return; after a crash it is queued or not."""
-    with _unreserved_on_error(spool, ticket):
+    with _unreserved_on_error(spool, [ticket]):
         durable.publish(spool.queued / str(ticket.name), ticket.encode(), scratch=spool.tmp)
 
 
 def admit_keyed(spool: Spool, ticket: Ticket) -> bool:
     """Queue `ticket` under its key, or return False if the key is known. Durable on return."""
-    if ticket.key is None:
-        raise ValueError("the ticket has no key")
-    intent = spool.pending / f"{ticket.job_id}.json"
-    key = key_path(spool, ticket.key)
+    return admit_all(spool, [ticket])[0]
+
+
+def admit_all(spool: Spool, tickets: Sequence[Ticket]) -> list[bool]:
+    """Queue each of `tickets` under its key; for each whether its key was new.
+
+    Durable on return. Many cost little more than one, since they share their syncs. Raises
+    ValueError if one has no key, and OSError with none of those queued that were not yet.
+    """
+    intents = [spool.pending / f"{ticket.job_id}.json" for ticket in tickets]
+    keys = [_key_path_of(spool, ticket) for ticket in tickets]
     with _admissions(spool):
-        with _unreserved_on_error(spool, ticket):
-            durable.make_directory(key.parent, within=spool.seen, mode=0o700, durable=True)
-            with durable.scratch_file(spool.tmp, ticket.encode(), durable=True) as temporary:
-                temporary.rename(intent)
-        won = durable.link(intent, key)
-        durable.sync_directories(spool.pending, key.parent)
-        if won:
-            _publish(spool, intent, ticket)
-        else:
-            durable.remove([intent, spool.events(ticket.job_id)])
+        with _unreserved_on_error(spool, tickets):
+            for folder in sorted({key.parent for key in keys}):
+                durable.make_directory(folder, within=spool.seen, mode=0o700, durable=True)
+            contents = [ticket.encode() for ticket in tickets]
+            with durable.scratch_files(spool.tmp, contents) as written:
+                for file, intent in zip(written, intents, strict=True):
+                    file.rename(intent)
+        won = [durable.link(intent, key) for intent, key in zip(intents, keys, strict=True)]
+        durable.sync_directories(spool.pending, *(key.parent for key in keys))
+        ours = [
+            pair for pair, new in zip(zip(intents, tickets, strict=True), won, strict=True) if new
+        ]
+        _publish(spool, ours)
+        for intent, ticket, new in zip(intents, tickets, won, strict=True):
+            if not new:
+                durable.remove([intent, spool.events(ticket.job_id)])
     return won
 
 
@@ -144,15 +172,17 @@ def recover_admissions(spool: Spool) -> list[str]:
             elif ticket.job_id in living or spool.record(ticket.job_id).exists():
                 intent.unlink()
             else:
-                _publish(spool, intent, ticket)
+                _publish(spool, [(intent, ticket)])
                 queued.append(ticket.job_id)
     return queued
 
 
-def _publish(spool: Spool, intent: Path, ticket: Ticket) -> None:
-    durable.link(intent, spool.queued / str(ticket.name))
+def _publish(spool: Spool, admitted: Sequence[tuple[Path, Ticket]]) -> None:
+    for intent, ticket in admitted:
+        durable.link(intent, spool.queued / str(ticket.name))
     durable.sync_directories(spool.queued)
-    intent.unlink()
+    for intent, _ in admitted:
+        intent.unlink()
 
 
 def _admissions(spool: Spool) -> FileLock:
@@ -163,6 +193,12 @@ def _admissions(spool: Spool) -> FileLock:
 def key_of(*parts: object) -> str:
     """The key of a request that is known by `parts`: a SHA-256 in hexadecimal."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _key_path_of(spool: Spool, ticket: Ticket) -> Path:
+    if ticket.key is None:
+        raise ValueError(f"{ticket.job_id}: the ticket has no key")
+    return key_path(spool, ticket.key)
 
 
 def key_path(spool: Spool, key: str) -> Path:
@@ -181,10 +217,19 @@ def is_known(spool: Spool, key: str) -> bool:
 
 def remember_rejection(spool: Spool, key: str, problem: Problem) -> None:
     """Make `key` known as refused. Durable on return."""
+    _remember(spool, key, {"rejection": problem.as_json()})
+
+
+def remember_order(spool: Spool, key: str, name: str) -> None:
+    """Make `key` known as that of the order `name`, which was obeyed. Durable on return."""
+    _remember(spool, key, {"order": name})
+
+
+def _remember(spool: Spool, key: str, document: dict[str, Any]) -> None:
     path = key_path(spool, key)
     durable.make_directory(path.parent, within=spool.seen, mode=0o700, durable=True)
-    document = {"format": FORMAT, "rejection": problem.as_json()}
-    durable.publish(path, json.dumps(document).encode() + b"\n", scratch=spool.tmp)
+    text = json.dumps({"format": FORMAT, **document}).encode() + b"\n"
+    durable.publish(path, text, scratch=spool.tmp)
 
 
 def _reserve(spool: Spool, wish: str | None) -> str:
@@ -193,7 +238,6 @@ def _reserve(spool: Spool, wish: str | None) -> str:
         wish is not None
         and is_job_id(wish)
         and created_ms(wish) <= time.time_ns() // 1_000_000 + _AHEAD_MS
-        and find(spool, wish) is None
         and not spool.record(wish).exists()
         and _take(spool, wish)
     ):
@@ -205,12 +249,12 @@ def _reserve(spool: Spool, wish: str | None) -> str:
 
 
 @contextmanager
-def _unreserved_on_error(spool: Spool, ticket: Ticket) -> Iterator[None]:
+def _unreserved_on_error(spool: Spool, tickets: Sequence[Ticket]) -> Iterator[None]:
     # On a full disk the same request is tried again and again, each time with a new id.
     try:
         yield
     except OSError:
-        durable.remove([spool.events(ticket.job_id)])
+        durable.remove(spool.events(ticket.job_id) for ticket in tickets)
         raise
 
 

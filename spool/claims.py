@@ -149,7 +149,8 @@ def read_claim(spool: Spool, directory: Path, name: TicketName) -> Claim | None:
 
 
 def _claims_in(spool: Spool, directory: Path) -> Iterator[Claim]:
-    for name in scan(directory):
+    # Of two names of one job, which a crash of the host may leave, the one with more starts counts.
+    for name in {name.job_id: name for name in scan(directory)}.values():
         claim = read_claim(spool, directory, name)
         if claim is not None:
             yield claim

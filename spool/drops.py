@@ -76,12 +76,15 @@ def may_be_job(path: PurePath) -> bool:
     return is_candidate(name) and not hidden and len(folders) <= MAX_FOLDERS
 
 
-def walk(directory: Path) -> Iterator[Path]:
-    """Every candidate below `directory`, links and special files included, none followed."""
-    return (path for path in _files(directory) if is_candidate(path.name))
+def walk(directory: Path, deep: list[Path] | None = None) -> Iterator[Path]:
+    """Every candidate below `directory`, links and special files included, none followed.
+
+    Folders too deep to be searched are added to `deep`.
+    """
+    return (path for path in _files(directory, deep) if is_candidate(path.name))
 
 
-def _files(directory: Path, folders: int = 0) -> Iterator[Path]:
+def _files(directory: Path, deep: list[Path] | None = None, folders: int = 0) -> Iterator[Path]:
     try:
         entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
@@ -89,8 +92,12 @@ def _files(directory: Path, folders: int = 0) -> Iterator[Path]:
     for entry in entries:
         if not entry.is_dir(follow_symlinks=False):
             yield Path(entry.path)
-        elif folders < MAX_FOLDERS and not entry.name.startswith("."):
-            yield from _files(Path(entry.path), folders + 1)
+        elif entry.name.startswith("."):
+            continue
+        elif folders < MAX_FOLDERS:
+            yield from _files(Path(entry.path), deep, folders + 1)
+        elif deep is not None:
+            deep.append(Path(entry.path))
 
 
 @contextmanager

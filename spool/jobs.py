@@ -6,9 +6,18 @@ a resolved job, in which everything that decides the picture is frozen, the seed
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 
 from spool.problems import FieldError, Problem
 
@@ -40,6 +49,13 @@ def _no_nul(value: str) -> str:
     return value
 
 
+def _instant(value: object) -> object:
+    # Lax pydantic takes numbers, and texts of digits, for seconds since 1970.
+    if not isinstance(value, str | datetime) or (isinstance(value, str) and "T" not in value):
+        raise ValueError("must be an instant with its offset, such as 2026-11-24T02:00:00+01:00")
+    return value
+
+
 # The range stands before the validator: after it, pydantic would drop it from the JSON Schema.
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED), BeforeValidator(_whole_number)]
 Pixels = Annotated[int, Field(ge=64, le=4096), BeforeValidator(_whole_number)]
@@ -50,6 +66,7 @@ Guidance = Annotated[float, Field(ge=0, le=50, allow_inf_nan=False), BeforeValid
 LoraWeight = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False), BeforeValidator(_number)]
 TriggerWeight = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False), BeforeValidator(_number)]
 Prompt = Annotated[str, Field(max_length=MAX_PROMPT_CHARS), AfterValidator(_no_nul)]
+Instant = Annotated[AwareDatetime, BeforeValidator(_instant)]
 Label = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_no_nul)]
 
 
@@ -90,6 +107,9 @@ class JobRequest(BaseModel):
     sampler: Label | None = Field(None, description="Sampler; null takes the model's own")
     count: Count = Field(1, description="Pictures to render, with seeds seed, seed + 1, …")
     priority: Priority = Field(50, description="100 runs first, 1 last")
+    not_before: Instant | None = Field(
+        None, description="The job waits in the queue until then (ISO 8601 with offset)"
+    )
     name: Label | None = Field(None, description="A name for people; genzo gives it no meaning")
 
 

@@ -45,4 +45,5 @@ def record_of(ticket: Ticket, outcome: Outcome) -> Record:
         error=outcome.error,
         warnings=outcome.warnings,
         render=outcome.render,
+        retry_of=ticket.retry_of,
     )

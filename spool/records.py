@@ -53,6 +53,7 @@ class Record:
     error: dict[str, Any] | None = None
     warnings: tuple[str, ...] = ()
     render: dict[str, Any] = field(default_factory=dict)
+    retry_of: str | None = None
 
     def encode(self) -> bytes:
         # Not asdict of the whole, which copies request and job to their leaves.

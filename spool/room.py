@@ -16,6 +16,7 @@ from spool.problems import Problem
 from spool.settings import DiskSettings
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_BROKEN = frozenset({errno.EROFS, errno.EIO})
 
 
 class NoRoom(Problem):
@@ -58,3 +59,8 @@ def require_room(spool: Spool, floor: DiskSettings) -> None:
 def is_full(error: BaseException) -> bool:
     """Whether `error` says that there is no room, which comes back, not that the disk broke."""
     return isinstance(error, OSError) and error.errno in _FULL
+
+
+def is_disk_error(error: BaseException) -> bool:
+    """Whether `error` is the disk's own: full, read-only or broken."""
+    return isinstance(error, OSError) and error.errno in _FULL | _BROKEN

@@ -196,7 +196,14 @@ def find(config: Path | None, environment: Mapping[str, str] = os.environ) -> Pa
             raise SettingsError(f"{named}: there is no such configuration file")
         return named
     places = (Path("genzo.toml"), Path("~/.config/genzo/genzo.toml"), Path("/etc/genzo/genzo.toml"))
-    return next((path for place in places if (path := place.expanduser()).is_file()), None)
+    return next((path for place in places if _is_file(path := place.expanduser())), None)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except PermissionError:  # sudo left us the home of another user
+        return False
 
 
 def default_spool(environment: Mapping[str, str] = os.environ) -> Path:

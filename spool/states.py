@@ -104,10 +104,11 @@ def find(spool: Spool, job_id: str) -> Found | None:
 
 def _places(spool: Spool) -> list[tuple[Status, Path]]:
     slots = sorted(spool.active.iterdir())
+    # After a crash of the host a job may be in two of them: the later state counts.
     return [
-        (Status.QUEUED, spool.queued),
         *((Status.PROCESSING, slot) for slot in slots),
         (Status.HELD, spool.held),
+        (Status.QUEUED, spool.queued),
     ]
 
 

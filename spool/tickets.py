@@ -19,7 +19,7 @@ class Ticket:
     `job` is None when no model's parameters were known at acceptance: then the start resolves
     `request` with `seed`, which is drawn in either case. `origin` is `http`, `drop` or `cli`;
     `drop_name` is the dropped file's path below incoming/. `digest` is that of the request, `key`
-    the one in seen/ under which it was accepted.
+    the one in seen/ under which it was accepted. `retry_of` is the job that this one repeats.
     """
 
     job_id: str
@@ -31,6 +31,7 @@ class Ticket:
     digest: str
     drop_name: str | None = None
     key: str | None = None
+    retry_of: str | None = None
 
     @property
     def name(self) -> TicketName:
@@ -49,6 +50,7 @@ class Ticket:
             "digest": self.digest,
             "drop_name": self.drop_name,
             "key": self.key,
+            "retry_of": self.retry_of,
         }
         return json.dumps(document, ensure_ascii=False, indent=1).encode() + b"\n"
 
@@ -69,4 +71,5 @@ class Ticket:
             digest=document["digest"],
             drop_name=document["drop_name"],
             key=document["key"],
+            retry_of=document.get("retry_of"),
         )

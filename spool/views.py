@@ -39,6 +39,7 @@ class JobView:
     finished_at: str | None
     starts: int
     slot: str | None
+    retry_of: str | None
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -126,6 +127,7 @@ def _unfinished(spool: Spool, found: Found, place: int | None) -> JobView | None
         finished_at=None,
         starts=found.name.starts,
         slot=found.directory.name if running else None,
+        retry_of=ticket.get("retry_of"),
     )
 
 
@@ -155,4 +157,5 @@ def _finished(spool: Spool, record: Record) -> JobView:
         finished_at=record.finished_at,
         starts=record.starts,
         slot=record.slot,
+        retry_of=record.retry_of,
     )

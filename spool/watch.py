@@ -1,5 +1,6 @@
 """File system events as wake-ups. They may be lost; whoever waits for one scans as well.
 
+Where a file system has none (NFS reports nothing that another host did) the clock wakes instead.
 Three traps of watchdog are met here once: an exception in a handler would end its thread, a
 queue that overflows is only logged, and each observer costs an inotify instance.
 """
@@ -8,9 +9,10 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from watchdog.events import (
     DirCreatedEvent,
@@ -25,6 +27,8 @@ from watchdog.observers.inotify import InotifyObserver
 
 log = logging.getLogger(__name__)
 
+POLL_SECONDS = 1.0
+
 ARRIVALS: tuple[type[FileSystemEvent], ...] = (
     FileCreatedEvent,
     FileMovedEvent,
@@ -38,7 +42,7 @@ class Watch(FileSystemEventHandler):
     """Calls `on_event` in a thread of its own for events below `directory`.
 
     `directory` must be real (see `Spool.open`). Arrivals by rename come as FileMovedEvent, from
-    outside with an empty `src_path`. `on_overflow` is called when the kernel dropped events.
+    outside with an empty `src_path`. `on_scan` is called when the kernel dropped events.
     """
 
     def __init__(
@@ -47,10 +51,10 @@ class Watch(FileSystemEventHandler):
         on_event: Callable[[FileSystemEvent], None],
         *,
         events: Sequence[type[FileSystemEvent]] = ARRIVALS,
-        on_overflow: Callable[[], None] | None = None,
+        on_scan: Callable[[], None] | None = None,
     ) -> None:
         self._on_event = on_event
-        self._overflow = _OverflowHandler(on_overflow) if on_overflow else None
+        self._overflow = _OverflowHandler(on_scan) if on_scan else None
         self._observer = InotifyObserver(generate_full_events=True)
         self._observer.schedule(self, directory, recursive=True, event_filter=list(events))
 
@@ -72,6 +76,41 @@ class Watch(FileSystemEventHandler):
         except Exception:
             # The observer's thread would die, and with it every later event.
             log.exception("handler of %s failed; the next scan makes up for it", event)
+
+
+class Poll(threading.Thread):
+    """Calls `on_scan` every POLL_SECONDS; the watch of a file system that has no events."""
+
+    def __init__(self, on_scan: Callable[[], None]) -> None:
+        super().__init__(name="poll", daemon=True)
+        self._on_scan = on_scan
+        self._ended = threading.Event()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._ended.set()
+        self.join()
+
+    def run(self) -> None:
+        while not self._ended.wait(POLL_SECONDS):
+            self._on_scan()
+
+
+def watching(
+    mode: Literal["events", "poll"],
+    directory: Path,
+    on_event: Callable[[FileSystemEvent], None],
+    *,
+    on_scan: Callable[[], None],
+    events: Sequence[type[FileSystemEvent]] = ARRIVALS,
+) -> Watch | Poll:
+    """The watch of `directory` that the setting `watch` asks for; to be entered."""
+    if mode == "poll":
+        return Poll(on_scan)
+    return Watch(directory, on_event, events=events, on_scan=on_scan)
 
 
 def arrived_at(event: FileSystemEvent) -> Path:

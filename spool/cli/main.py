@@ -16,6 +16,12 @@ from spool.problems import SpoolError
 
 Command = Callable[[argparse.Namespace], int]
 _LORA_WEIGHTS = ("weight", "trigger_weight")
+_VERBS = {
+    "cancel": "Cancel jobs",
+    "hold": "Keep waiting jobs from being started",
+    "release": "Put held jobs back into the queue",
+    "retry": "Queue finished jobs anew, with the same seed",
+}
 
 
 def main() -> None:
@@ -68,10 +74,8 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--json", action="store_true", help="print what GET /api/jobs/ID answers")
     watch = add("watch", _watch, "Follow jobs to their end, with a progress bar each")
     watch.add_argument("job_ids", nargs="+", metavar="ID")
-    cancel = add("cancel", _cancel, "Cancel jobs")
-    cancel.add_argument("job_ids", nargs="+", metavar="ID")
-    release = add("release", _release, "Put held jobs back into the queue")
-    release.add_argument("job_ids", nargs="+", metavar="ID")
+    for verb, text in _VERBS.items():
+        add(verb, _order(verb), text).add_argument("job_ids", nargs="+", metavar="ID")
     demo = add("demo", _demo, "Render two pictures on a fresh spool and show them over HTTP")
     demo.add_argument(
         "--port", type=int, default=8000, help="port of the page, 0 for any (%(default)s)"
@@ -92,6 +96,9 @@ def _add_submit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="NAME")
     parser.add_argument("--sampler", metavar="NAME")
     parser.add_argument("--name", metavar="TEXT", help="a name for people")
+    parser.add_argument(
+        "--not-before", metavar="TIME", help="start it then, such as 2026-11-24T02:00:00+01:00"
+    )
     for name in ("width", "height", "steps", "seed", "count", "priority", "guidance-scale"):
         parser.add_argument(f"--{name}", type=number, metavar="N")
     parser.add_argument(
@@ -153,36 +160,14 @@ def _watch(arguments: argparse.Namespace) -> int:
     return watch(open_spool(arguments), arguments.job_ids)
 
 
-def _cancel(arguments: argparse.Namespace) -> int:
-    from spool.cli.places import open_spool
-    from spool.finishing import cancel
+def _order(verb: str) -> Command:
+    def run(arguments: argparse.Namespace) -> int:
+        from spool.cli.order import order
+        from spool.control import Verb
 
-    spool = open_spool(arguments)
-    failed = False
-    for job_id in arguments.job_ids:
-        status = cancel(spool, job_id)
-        failed |= status is None
-        if status is None:
-            print(f"genzo: no job {job_id} in {spool.root}", file=sys.stderr)
-        else:
-            asked = " (asked to stop at its next step)" if status == "processing" else ""
-            print(f"{job_id} {status}{asked}")
-    return int(failed)
+        return order(arguments, Verb(verb))
 
-
-def _release(arguments: argparse.Namespace) -> int:
-    from spool.cli.places import open_spool
-    from spool.finishing import release
-
-    spool = open_spool(arguments)
-    failed = False
-    for job_id in arguments.job_ids:
-        if release(spool, job_id):
-            print(f"{job_id} queued")
-        else:
-            failed = True
-            print(f"genzo: no job {job_id} is on hold in {spool.root}", file=sys.stderr)
-    return int(failed)
+    return run
 
 
 def _demo(arguments: argparse.Namespace) -> int:

@@ -13,13 +13,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from spool import durable
+from spool import settings
 from spool.acceptance import Sender, admit, draw_ticket
 from spool.catalogue import Catalogue
+from spool.cli.dropping import drop, may_write
 from spool.cli.places import open_spool
 from spool.ids import Clock
 from spool.jobs import JobRequest, parse_request
 from spool.layout import Spool
+from spool.room import require_room
 from spool.strict_json import parse
 
 _OPTIONS = (
@@ -28,6 +30,7 @@ _OPTIONS = (
     "model",
     "sampler",
     "name",
+    "not_before",
     "width",
     "height",
     "steps",
@@ -41,8 +44,11 @@ _OPTIONS = (
 def submit(arguments: argparse.Namespace) -> int:
     """Queue the job and print its id alone. Raises Problem if it is refused."""
     request = parse_request(_document(arguments))
+    # Read before root gives up being root.
+    floor = settings.load(getattr(arguments, "config", None)).disk
     spool = open_spool(arguments)
-    if os.access(spool.queued, os.W_OK):
+    if may_write(spool):
+        require_room(spool, floor)
         sender = Sender("cli", os.getuid())
         ticket = draw_ticket(spool, request, Catalogue.read(spool), sender)
         admit(spool, ticket)
@@ -68,15 +74,7 @@ def _read(name: str) -> bytes:
 
 
 def _drop(spool: Spool, request: JobRequest) -> str:
-    """Drop the job into incoming/, whole at once: written under a dot-name, then renamed."""
     job_id = Clock().draw()
     text = json.dumps(request.model_dump(mode="json", exclude_unset=True), ensure_ascii=False)
-    temporary = spool.incoming / f".{job_id}"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, durable.FILE_MODE)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(text.encode())
-        file.flush()
-        os.fchmod(file.fileno(), durable.FILE_MODE)
-        os.fsync(file.fileno())
-    temporary.rename(spool.incoming / f"{job_id}.json")
+    drop(spool, f"{job_id}.json", text.encode())
     return job_id

@@ -11,7 +11,7 @@ from daemon.errors import RenderError
 from daemon.families import ModelSpec
 from daemon.families.sdxl import Sdxl
 from spool.catalogue import SlotState, read_reports
-from spool.finishing import cancel
+from spool.control import Verb, command
 from spool.gallery import PictureName
 from spool.layout import Spool
 from spool.live import read_events
@@ -144,7 +144,7 @@ def test_a_running_job_stops_at_the_next_step_and_keeps_its_finished_pictures(
         first = PictureName.parse(f"{job_id}-0.png")
         assert first is not None
         wait_for(first.picture(spool).exists, what="the first picture")
-        assert cancel(spool, job_id) is Status.PROCESSING
+        assert command(spool, Verb.CANCEL, job_id).status is Status.PROCESSING
         record = record_of(spool, job_id)
     assert record.status is Status.CANCELLED
     assert 0 < len(record.images) < 100

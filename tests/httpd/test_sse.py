@@ -12,8 +12,9 @@ from PIL import Image
 
 from httpd.bodies import ProgressEvent
 from spool import ids
-from spool.finishing import cancel, recover
+from spool.control import Verb, command
 from spool.live import LiveWriter, last_event
+from spool.recovery import recover
 from tests.httpd.conftest import Event, Served
 from tests.httpd.stand_in import StandIn, picture_bytes
 
@@ -247,7 +248,7 @@ def test_a_quarantined_job_is_held_with_the_reason(served: Served, daemon: Stand
         recover(daemon.slot, starting=True)
         event = events.until(status="held")
         assert "died 2 times" in event.data["reason"]
-        assert cancel(served.spool, job_id) == "cancelled"
+        assert command(served.spool, Verb.CANCEL, job_id).status == "cancelled"
         assert events.rest()[-1].data["status"] == "cancelled"
 
 

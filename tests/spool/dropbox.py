@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from spool import intake, states
+from spool import states
 from spool.catalogue import Catalogue
 from spool.intake import Intake
 from spool.layout import Spool
@@ -15,6 +15,7 @@ from spool.tickets import Ticket
 from tests.spool.samples import MODEL
 
 CATALOGUE = Catalogue({MODEL.name: MODEL})
+PACKAGE = logging.getLogger("spool")
 JOB = '{"prompt": "a red circle"}'
 
 
@@ -68,6 +69,6 @@ class Log(logging.Handler):
 @contextmanager
 def logged() -> Iterator[Log]:
     handler = Log()
-    intake.log.addHandler(handler)
+    PACKAGE.addHandler(handler)
     yield handler
-    intake.log.removeHandler(handler)
+    PACKAGE.removeHandler(handler)

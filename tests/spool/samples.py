@@ -46,6 +46,7 @@ MODEL = ModelEntry(
             "count": {"type": "integer", "default": 1},
             "priority": {"type": "integer", "default": 50},
             "name": {"type": "string"},
+            "not_before": {"type": "string", "format": "date-time"},
             "model": {"type": "string"},
         },
     },

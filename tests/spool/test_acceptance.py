@@ -22,7 +22,8 @@ from spool.acceptance import (
     remember_rejection,
 )
 from spool.claims import Slot
-from spool.finishing import cancel, finish
+from spool.control import Verb, command
+from spool.finishing import finish
 from spool.jobs import parse_request
 from spool.layout import Spool
 from spool.problems import Problem
@@ -228,7 +229,7 @@ def test_a_job_that_went_on_after_its_admission_died_is_not_queued_again(
     elif state == "held":
         (spool.queued / str(ticket.name)).rename(spool.held / str(ticket.name))
     elif state == "cancelled":
-        cancel(spool, ticket.job_id)
+        command(spool, Verb.CANCEL, ticket.job_id)
     slot.release()
     before = set(spool.work.rglob("*.json"))
     assert recover_admissions(spool) == []

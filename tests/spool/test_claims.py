@@ -10,10 +10,10 @@ import pytest
 
 from spool import states
 from spool.claims import MAX_STARTS, Claim, Slot, read_claim
-from spool.finishing import recover
 from spool.layout import CANCEL_SLOT, Spool
 from spool.live import last_event
 from spool.problems import SlotBusy
+from spool.recovery import recover
 from spool.states import Status, find, scan
 from spool.views import job_view
 from tests.services import wait_for

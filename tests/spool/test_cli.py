@@ -13,10 +13,11 @@ from spool import drops, ids, states
 from spool.catalogue import Catalogue, publish_report
 from spool.claims import Slot
 from spool.finishing import finish
-from spool.intake import Intake
 from spool.layout import Spool
 from spool.live import LiveWriter
+from spool.patience import Patience
 from spool.states import Status
+from spool.taking import Taker
 from spool.tickets import Ticket
 from spool.views import job_view, unfinished_jobs
 from tests.spool.processes import NOBODY, ROOT, as_root, genzo, genzo_as
@@ -87,6 +88,7 @@ def test_every_field_of_a_job_can_be_given_as_an_option(spool: Spool) -> None:
         "count": 2,
         "priority": 90,
         "guidance_scale": 1.5,
+        "not_before": "2026-11-24T02:00:00+01:00",
     }
     arguments = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
     loras = ["--lora", "ink:0.5:0.25", "--lora", "ink"]
@@ -199,7 +201,7 @@ def test_who_may_not_write_the_queue_drops_the_job_and_intake_keeps_its_id(
     assert path.stat().st_mode & 0o777 == 0o640
     assert list(spool.incoming.iterdir()) == [path]
 
-    Intake(spool, Catalogue)._look_at(path, whole=True)
+    Taker(spool, Catalogue, Patience(spool)).take([(path, drops.look(spool, path))])
     ticket = _ticket(spool)
     assert (ticket.job_id, ticket.owner_uid, ticket.origin) == (job_id, NOBODY, "drop")
 

@@ -9,7 +9,7 @@ import pytest
 from spool import settings
 from spool.acceptance import Sender, admit, draw_ticket
 from spool.catalogue import Catalogue
-from spool.finishing import cancel
+from spool.control import Verb, command
 from spool.ids import Clock
 from spool.jobs import JobRequest
 from spool.layout import Spool
@@ -38,7 +38,7 @@ def test_watch_waits_for_a_job_that_is_still_on_its_way(tmp_path: Path) -> None:
         sender = Sender("drop", 0, job_id=job_id)
         ticket = draw_ticket(spool, JobRequest(prompt="x"), Catalogue(), sender)
         admit(spool, ticket)
-        cancel(spool, ticket.job_id)
+        command(spool, Verb.CANCEL, ticket.job_id)
 
     timer = threading.Timer(1.0, arrive)
     timer.start()

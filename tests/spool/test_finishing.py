@@ -13,12 +13,16 @@ import pytest
 
 from spool.acceptance import admit
 from spool.claims import Claim, Slot
-from spool.finishing import cancel, finish, outgoing_name, recover, settle
+from spool.control import Verb, command
+from spool.finishing import finish, settle
 from spool.gallery import PictureName
 from spool.layout import CANCEL_SLOT, Spool
 from spool.live import LiveWriter, read_events
 from spool.outcomes import Outcome, record_of
+from spool.outgoing import outgoing_name
+from spool.problems import Problem
 from spool.records import Record, publish_record, read_record
+from spool.recovery import recover
 from spool.states import Status, find, job_ids_with_tickets, scan
 from tests.spool.crashes import killed_at_each_effect
 from tests.spool.processes import as_root, child
@@ -98,7 +102,7 @@ def test_a_result_is_copied_where_outgoing_is_another_disk(spool: Spool, small_d
 
 def test_the_result_of_a_dropped_job_that_was_cancelled_is_its_record(spool: Spool) -> None:
     ticket = queue_job(spool, drop_name="hello.json")
-    cancel(spool, ticket.job_id)
+    command(spool, Verb.CANCEL, ticket.job_id)
     folder = spool.outgoing / "hello" / ticket.job_id
     assert [path.name for path in folder.iterdir()] == ["result.json"]
     assert json.loads((folder / "result.json").read_bytes())["status"] == "cancelled"
@@ -141,7 +145,7 @@ def test_to_settle_twice_changes_nothing(spool: Spool) -> None:
 
 def test_a_finished_job_leaves_no_request_to_cancel(spool: Spool) -> None:
     claim = _started(spool)
-    assert cancel(spool, claim.job_id) is Status.PROCESSING
+    assert command(spool, Verb.CANCEL, claim.job_id).status is Status.PROCESSING
     assert spool.cancel_request(claim.job_id).exists()
     finish(claim, completed(claim.ticket))
     assert not spool.cancel_request(claim.job_id).exists()
@@ -197,7 +201,9 @@ def test_a_kill_at_any_line_of_a_cancellation_leaves_the_job_waiting_or_cancels_
         return spool, prepare(spool, drop_name="hello.json").job_id
 
     ends = []
-    for spool, job_id in killed_at_each_effect(waiting, lambda scene: cancel(*scene)):
+    for spool, job_id in killed_at_each_effect(
+        waiting, lambda scene: command(scene[0], Verb.CANCEL, scene[1])
+    ):
         recover(Slot.acquire(spool, "gpu0"), starting=True)
         record = read_record(spool, job_id)
         if record is None:
@@ -217,7 +223,7 @@ def test_a_kill_at_any_line_of_a_cancellation_leaves_the_job_waiting_or_cancels_
 @pytest.mark.parametrize("prepare", [queue_job, hold_job])
 def test_a_waiting_job_is_cancelled_at_once(spool: Spool, prepare: Any) -> None:
     ticket = prepare(spool)
-    assert cancel(spool, ticket.job_id) is Status.CANCELLED
+    assert command(spool, Verb.CANCEL, ticket.job_id).status is Status.CANCELLED
     record = read_record(spool, ticket.job_id)
     assert record is not None
     assert record.status is Status.CANCELLED
@@ -227,7 +233,7 @@ def test_a_waiting_job_is_cancelled_at_once(spool: Spool, prepare: Any) -> None:
 
 def test_a_processing_job_is_asked_to_stop(spool: Spool) -> None:
     claim = _started(spool)
-    assert cancel(spool, claim.job_id) is Status.PROCESSING
+    assert command(spool, Verb.CANCEL, claim.job_id).status is Status.PROCESSING
     assert spool.cancel_request(claim.job_id).exists()
     assert claim.path.exists()
     assert read_record(spool, claim.job_id) is None
@@ -237,7 +243,7 @@ def test_a_processing_job_is_asked_to_stop(spool: Spool) -> None:
 def test_a_finished_job_keeps_its_end_when_it_is_cancelled(spool: Spool, status: Status) -> None:
     claim = _started(spool)
     finish(claim, record_of(claim.ticket, Outcome(status, 1)))
-    assert cancel(spool, claim.job_id) is status
+    assert command(spool, Verb.CANCEL, claim.job_id).status is status
     assert not spool.cancel_request(claim.job_id).exists()
 
 
@@ -246,7 +252,8 @@ def test_a_finished_job_keeps_its_end_when_it_is_cancelled(spool: Spool, status:
 )
 def test_an_unknown_job_cannot_be_cancelled(spool: Spool, job_id: str) -> None:
     before = set(spool.root.rglob("*"))
-    assert cancel(spool, job_id) is None
+    with pytest.raises(Problem, match="there is no job"):
+        command(spool, Verb.CANCEL, job_id)
     assert {path for path in spool.root.rglob("*") if path.suffix != ".lock"} == before
 
 
@@ -254,14 +261,14 @@ def test_a_request_to_cancel_that_comes_as_the_job_ends_is_not_left_behind(spool
     """The record is there, but the ticket not yet gone."""
     claim = _started(spool)
     publish_record(spool, completed(claim.ticket))
-    assert cancel(spool, claim.job_id) is Status.COMPLETED
+    assert command(spool, Verb.CANCEL, claim.job_id).status is Status.COMPLETED
     assert not spool.cancel_request(claim.job_id).exists()
 
 
 def test_a_cancellation_whose_process_died_is_completed_by_the_next_one(spool: Spool) -> None:
     ticket = queue_job(spool)
     (spool.queued / str(ticket.name)).rename(spool.slot_of(CANCEL_SLOT) / str(ticket.name))
-    assert cancel(spool, ticket.job_id) is Status.CANCELLED
+    assert command(spool, Verb.CANCEL, ticket.job_id).status is Status.CANCELLED
     assert find(spool, ticket.job_id) is None
 
 
@@ -280,7 +287,7 @@ def test_a_cancellation_whose_process_died_is_completed_by_a_daemon_and_never_re
 
 def _cancel_all(root: str, job_ids: list[str], answers: Any) -> None:
     spool = Spool.open(Path(root))
-    answers.send([cancel(spool, job_id) for job_id in job_ids])
+    answers.send([command(spool, Verb.CANCEL, job_id).status for job_id in job_ids])
 
 
 def test_a_cancellation_and_a_claim_never_both_get_a_job(spool: Spool) -> None:
@@ -324,7 +331,7 @@ def test_a_job_that_a_daemon_tosses_about_is_cancelled_or_asked_to_stop(spool: S
             deadline = time.monotonic() + 10
             while not spool.lock("gpu0").exists() or not spool.slot_of("gpu0").exists():
                 assert time.monotonic() < deadline
-            status = cancel(spool, ticket.job_id)
+            status = command(spool, Verb.CANCEL, ticket.job_id).status
         statuses.append(status)
         record = read_record(spool, ticket.job_id)
         if status is Status.CANCELLED:
@@ -334,11 +341,11 @@ def test_a_job_that_a_daemon_tosses_about_is_cancelled_or_asked_to_stop(spool: S
             assert spool.cancel_request(ticket.job_id).exists()
             recover(slot := Slot.acquire(spool, "gpu0", 5), starting=True)
             slot.release()
-            assert cancel(spool, ticket.job_id) is Status.CANCELLED
+            assert command(spool, Verb.CANCEL, ticket.job_id).status is Status.CANCELLED
     assert set(statuses) <= {Status.CANCELLED, Status.PROCESSING}
 
 
 def test_an_unresolved_job_is_cancelled_like_any_other(spool: Spool) -> None:
     ticket = dataclasses.replace(draw(spool), job=None)
     admit(spool, ticket)
-    assert cancel(spool, ticket.job_id) is Status.CANCELLED
+    assert command(spool, Verb.CANCEL, ticket.job_id).status is Status.CANCELLED

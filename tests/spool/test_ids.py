@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from spool import acceptance, ids
+from spool import acceptance, drops, ids
 from spool.layout import Spool
+from spool.patience import Patience
+from spool.states import scan
+from spool.taking import Taker
+from tests.spool.dropbox import CATALOGUE, JOB
 from tests.spool.processes import in_children
 from tests.spool.samples import draw
 
@@ -142,7 +146,10 @@ def test_the_id_of_a_queued_job_is_not_given_again_when_its_progress_file_is_los
     ticket = draw(spool)
     acceptance.admit(spool, ticket)
     spool.events(ticket.job_id).unlink()
-    assert draw(spool, wish=ticket.job_id).job_id != ticket.job_id
+    path = spool.incoming / f"{ticket.job_id}.json"
+    path.write_text(JOB)
+    Taker(spool, lambda: CATALOGUE, Patience(spool)).take([(path, drops.look(spool, path))])
+    assert len({name.job_id for name in scan(spool.queued)}) == 2
 
 
 def test_a_wish_for_the_far_future_is_not_granted_and_leaves_ids_for_others(spool: Spool) -> None:

@@ -12,15 +12,24 @@ from pathlib import Path
 
 import pytest
 
-from spool import ids, intake
+from spool import ids, patience
 from spool.layout import Spool
 from spool.strict_json import MAX_BYTES
 from spool.tickets import Ticket
 from tests.services import wait_for
-from tests.spool.dropbox import JOB, drop_names, left_over, logged, queued_tickets, reason, running
+from tests.spool.dropbox import (
+    JOB,
+    PACKAGE,
+    drop_names,
+    left_over,
+    logged,
+    queued_tickets,
+    reason,
+    running,
+)
 from tests.spool.samples import queue_job
 
-STILL = intake.STILL_SECONDS
+STILL = patience.STILL_SECONDS
 REFUSE = 4.0
 
 
@@ -55,8 +64,8 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
     spool = Spool.create(home / "spool")
     session = Session(spool, queue_job(spool, prompt="not yours"))
     with pytest.MonkeyPatch.context() as patch, logged() as log:
-        patch.setattr(intake, "REFUSE_SECONDS", REFUSE)
-        intake.log.setLevel(logging.INFO)
+        patch.setattr(patience, "REFUSE_SECONDS", REFUSE)
+        PACKAGE.setLevel(logging.INFO)
         with running(spool), running(spool):
             threads = [
                 threading.Thread(target=act, args=(session, home))
@@ -72,7 +81,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
             wait_for(refused.exists, seconds=20, what="the last refusal")
             wait_for(lambda: session.jobs("slow.json"), seconds=20, what="the slow writer")
             wait_for(lambda: not os.path.lexists(spool.incoming / "evil"), what="the evil link")
-        intake.log.setLevel(logging.NOTSET)
+        PACKAGE.setLevel(logging.NOTSET)
         session.log = log.lines
     return session
 

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
-from spool import acceptance, drops, durable, intake
+from spool import acceptance, drops, durable, intake, patience
 from spool.catalogue import Catalogue
 from spool.intake import Intake
 from spool.layout import Spool
+from spool.settings import DiskSettings, Settings
+from spool.tickets import Ticket
 from tests.services import wait_for
 from tests.spool.crashes import killed_at_each_effect
 from tests.spool.dropbox import (
@@ -40,15 +42,15 @@ def log() -> Iterator[Log]:
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """One round takes or refuses all that is there."""
-    monkeypatch.setattr(intake, "STILL_SECONDS", 0.0)
-    monkeypatch.setattr(intake, "REFUSE_SECONDS", 0.0)
+    monkeypatch.setattr(patience, "STILL_SECONDS", 0.0)
+    monkeypatch.setattr(patience, "REFUSE_SECONDS", 0.0)
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A running intake that waits for nothing long."""
-    monkeypatch.setattr(intake, "STILL_SECONDS", 0.1)
-    monkeypatch.setattr(intake, "REFUSE_SECONDS", 0.3)
+    monkeypatch.setattr(patience, "STILL_SECONDS", 0.1)
+    monkeypatch.setattr(patience, "REFUSE_SECONDS", 0.3)
     monkeypatch.setattr(intake, "SCAN_SECONDS", 0.3)
     monkeypatch.setattr(intake, "_LOOK_SECONDS", 0.05)
     monkeypatch.setattr(intake, "_TAKE_OVER_SECONDS", 0.1)
@@ -153,18 +155,25 @@ def test_a_file_that_fails_for_our_own_fault_stops_no_other_and_is_tried_again(
 ) -> None:
     for name in ("a.json", "b.json", "c.json"):
         (spool.incoming / name).write_text(JOB)
-    answers: list[Exception | None] = [RuntimeError("a fault"), None, OSError(28, "full disk")]
+    draw = acceptance.draw_ticket
 
-    def catalogue() -> Catalogue:
-        answer = answers.pop(0) if answers else None
-        if answer is not None:
-            raise answer
-        return CATALOGUE
+    def faulty(*arguments: Any) -> Ticket:
+        name = arguments[3].drop_name
+        if name == "a.json":
+            raise RuntimeError("a fault")
+        if name == "c.json":
+            raise PermissionError(13, "another")
+        return draw(*arguments)
 
-    _take_all(spool, catalogue)
+    taker = Intake(spool, lambda: CATALOGUE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(acceptance, "draw_ticket", faulty)
+        for _ in range(3):
+            taker._rescan()
+            taker._round()
     assert drop_names(spool) == ["b.json"]
-    assert len([line for line in log.lines if "is left for the next scan" in line]) == 2
-    _take_all(spool, catalogue)
+    assert len([line for line in log.lines if "stays until it can be taken" in line]) == 2
+    _take_all(spool)
     assert drop_names(spool) == ["a.json", "b.json", "c.json"]
     assert list(spool.rejected.iterdir()) == []
 
@@ -184,7 +193,8 @@ def test_a_full_disk_in_the_middle_of_an_admission_is_made_good_by_the_next_scan
     taker = Intake(spool, lambda: CATALOGUE)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "link", full)
-        taker._round()
+        with pytest.raises(OSError, match="injected"):
+            taker._round()
     assert queued_tickets(spool) == []
     taker._rescan()
     taker._round()
@@ -252,7 +262,7 @@ def test_when_the_working_intake_is_killed_another_takes_over(spool: Spool) -> N
         with running(spool) as other:
             (spool.incoming / "second.json").write_text(JOB)
             wait_for(lambda: len(drop_names(spool)) == 2, seconds=10)
-            assert other._waiting == {}
+            assert other._patience.waiting == []
             assert other._scan_due == 0.0, "both work at once"
             process.kill()
             process.join()
@@ -353,12 +363,16 @@ def test_on_a_full_disk_a_drop_waits_and_leaves_no_trace_of_its_trials(small_dis
     with filler.open("wb") as file, pytest.raises(OSError, match="No space left"):
         durable.write_all(file.fileno(), b"x" * 2**20)
     before = {path for path in spool.root.rglob("*") if path.is_file()}
+    taker = Intake(spool, lambda: CATALOGUE, Settings(disk=DiskSettings(floor_bytes=0)))
     for _ in range(3):
-        _take_all(spool)
+        taker._rescan()
+        with pytest.raises(OSError, match="No space left"):
+            taker._round()
     after = {path for path in spool.root.rglob("*") if path.is_file()}
     assert {path for path in after - before if path.suffix != ".lock"} == set()
     assert path.read_text() == JOB
     filler.unlink()
-    _take_all(spool)
+    taker._rescan()
+    taker._round()
     assert drop_names(spool) == ["a.json"]
     assert left_over(spool) == []

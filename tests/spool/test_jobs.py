@@ -182,5 +182,5 @@ def test_a_request_and_a_resolved_job_do_not_change() -> None:
 
 
 def test_what_decides_the_picture_is_all_in_the_resolved_job() -> None:
-    not_in_the_picture = {"priority", "name"}
+    not_in_the_picture = {"priority", "not_before", "name"}
     assert set(JobRequest.model_fields) - not_in_the_picture == set(ResolvedJob.model_fields)

@@ -5,13 +5,15 @@ from pathlib import Path
 import pytest
 
 from spool.claims import Slot
-from spool.finishing import cancel, recover, release
+from spool.control import Verb, command
+from spool.finishing import finish
 from spool.layout import Spool
 from spool.problems import NotASpool, SpoolError
+from spool.recovery import recover
 from spool.states import Status, scan
 from spool.views import job_view
 from tests.spool.processes import genzo
-from tests.spool.samples import claim_job, hold_job, queue_job
+from tests.spool.samples import claim_job, completed, hold_job, queue_job
 
 
 def test_a_released_job_waits_again_with_no_start_counted(spool: Spool) -> None:
@@ -23,11 +25,11 @@ def test_a_released_job_waits_again_with_no_start_counted(spool: Spool) -> None:
 
 
 def test_only_a_held_job_can_be_released(spool: Spool) -> None:
-    ticket = queue_job(spool)
-    assert not release(spool, ticket.job_id)
-    ended = genzo("release", "--spool", spool.root, ticket.job_id)
+    claim = claim_job(Slot.acquire(spool, "a"))
+    finish(claim, completed(claim.ticket))
+    ended = genzo("release", "--spool", spool.root, claim.job_id)
     assert ended.returncode == 1
-    assert "on hold" in ended.stderr
+    assert "is completed" in ended.stderr
 
 
 def test_a_death_after_the_gpu_is_done_is_not_charged_to_the_job(spool: Spool) -> None:
@@ -49,7 +51,7 @@ def test_what_cannot_be_read_is_not_reported_as_cancelled(spool: Spool) -> None:
     path = spool.queued / str(ticket.name)
     path.write_text("garbage")
     with pytest.raises(SpoolError, match="cannot be read"):
-        cancel(spool, ticket.job_id)
+        command(spool, Verb.CANCEL, ticket.job_id)
     assert [name.job_id for name in scan(spool.held)] == [ticket.job_id]
 
 

@@ -7,10 +7,12 @@ import pytest
 
 from spool import views
 from spool.claims import MAX_STARTS, Slot
-from spool.finishing import cancel, finish, recover
+from spool.control import Verb, command
+from spool.finishing import finish
 from spool.layout import Spool
 from spool.live import LiveWriter
 from spool.outcomes import Outcome, record_of
+from spool.recovery import recover
 from spool.states import Status
 from spool.views import JobView, job_view, position, unfinished_jobs
 from tests.spool.samples import claim_job, completed, hold_job, queue_job
@@ -122,7 +124,7 @@ def test_the_unfinished_jobs_come_running_waiting_and_held(spool: Spool) -> None
     held = hold_job(spool)
     waiting = [queue_job(spool), queue_job(spool)]
     running = claim_job(Slot.acquire(spool, "gpu0"))
-    cancel(spool, queue_job(spool).job_id)
+    command(spool, Verb.CANCEL, queue_job(spool).job_id)
     found = [(view.status, view.job_id, view.queue_position) for view in unfinished_jobs(spool)]
     assert found == [
         (Status.PROCESSING, running.job_id, None),

@@ -156,14 +156,14 @@ def test_a_missing_directory_cannot_be_watched_and_leaves_no_handler(tmp_path: P
     before = list(watch._OVERFLOW_LOG.handlers)
     with (
         pytest.raises(OSError, match="No such file"),
-        Watch(tmp_path / "gone", print, on_overflow=print),
+        Watch(tmp_path / "gone", print, on_scan=print),
     ):
         pass
     assert watch._OVERFLOW_LOG.handlers == before
 
 
 def _watch_and_tell(directory: str, ready: Any, overflowed: Any) -> None:
-    with Watch(Path(directory), lambda _: None, on_overflow=overflowed.set):
+    with Watch(Path(directory), lambda _: None, on_scan=overflowed.set):
         ready.set()
         signal.pause()
 
@@ -190,7 +190,7 @@ def test_events_that_the_kernel_dropped_are_told(tmp_path: Path) -> None:
 
 def test_other_warnings_of_watchdog_are_no_overflow(tmp_path: Path) -> None:
     calls: list[str] = []
-    with Watch(tmp_path, lambda _: None, on_overflow=lambda: calls.append("overflow")):
+    with Watch(tmp_path, lambda _: None, on_scan=lambda: calls.append("overflow")):
         logger = logging.getLogger("watchdog.observers.inotify_c")
         logger.warning("something else")
         assert calls == []
