@@ -10,6 +10,7 @@ from daemon.notify import notify
 from spool import ids
 from spool.catalogue import SlotReport, SlotState, publish_report
 from spool.layout import Spool
+from spool.room import is_full
 
 HEARTBEAT_SECONDS = 10.0
 _CHANGE_SECONDS = 1.0
@@ -49,5 +50,9 @@ class Heartbeat:
             models=self._models.entries,
             job_id=job_id,
         )
-        publish_report(self._spool, report)
+        try:
+            publish_report(self._spool, report)
+        except OSError as error:
+            if not is_full(error):
+                raise
         notify(f"WATCHDOG=1\nSTATUS={state} {job_id or ''}")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
-from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
+from daemon.backlog import Backlog
 from daemon.errors import DaemonError
 from daemon.families import Model
 from daemon.heartbeat import HEARTBEAT_SECONDS, Heartbeat
@@ -24,17 +24,16 @@ from spool.door import resolve
 from spool.jobs import ResolvedJob
 from spool.live import LiveWriter
 from spool.problems import Problem
-from spool.recovery import recover
-from spool.states import Status, TicketName, scan
+from spool.room import is_disk_error, is_full
+from spool.settings import Settings
+from spool.states import Status
 from spool.tickets import Ticket
-from spool.watch import Watch, arrived_at
+from spool.watch import arrived_at, watching
 
 if TYPE_CHECKING:
     from watchdog.events import FileSystemEvent
 
 log = logging.getLogger(__name__)
-
-RECONCILE_SECONDS = 20.0
 
 
 class Loop:
@@ -45,19 +44,23 @@ class Loop:
     """
 
     def __init__(
-        self, slot: Slot, models: Models, heartbeat: Heartbeat, previews: PreviewClock
+        self,
+        slot: Slot,
+        models: Models,
+        heartbeat: Heartbeat,
+        previews: PreviewClock,
+        settings: Settings | None = None,
     ) -> None:
         self._slot = slot
         self._spool = slot.spool
         self._models = models
         self._heartbeat = heartbeat
         self._previews = previews
+        self._settings = settings or Settings()
+        self._backlog = Backlog(slot, self._settings.disk, self._serves)
         self._publisher = PublishingThread()
         self._wake = threading.Event()
         self._stopping = False
-        self._stale = True
-        self._queue: deque[TicketName] = deque()
-        self._reconciled = time.monotonic()
 
     def stop(self) -> None:
         """Finish the step at hand and end. Safe in a signal handler."""
@@ -66,16 +69,29 @@ class Loop:
 
     def wake(self) -> None:
         """Look at the queue again."""
-        self._stale = True
+        self._backlog.look_again()
         self._wake.set()
 
     def run(self) -> None:
-        """Work until stopped. Raises what made publishing fail, and the error of a lost GPU."""
-        self._publisher.start()
+        """Work until stopped.
+
+        Raises SpoolGone if the spool is no longer there, OSError where its disk fails, what else
+        made publishing fail, and the error of a lost GPU.
+        """
         try:
-            with Watch(self._spool.work, self._note, on_scan=self.wake):
+            self._run()
+        except OSError:
+            # The first sign of a spool that is gone is often that some file in it is.
+            self._backlog.check()
+            raise
+
+    def _run(self) -> None:
+        self._publisher.start()
+        watch = watching(self._settings.watch, self._spool.work, self._note, on_scan=self.wake)
+        try:
+            with watch:
                 while not self._stopping and self._publisher.failure is None:
-                    claim = self._next_claim()
+                    claim = self._backlog.claim_next()
                     if claim is None:
                         self._rest()
                     else:
@@ -90,22 +106,6 @@ class Loop:
         if arrived_at(event).parent == self._spool.queued:
             self.wake()
 
-    def _next_claim(self) -> Claim | None:
-        now = time.monotonic()
-        reconcile = now - self._reconciled > RECONCILE_SECONDS
-        if reconcile:
-            self._reconciled = now
-            for sentence in recover(self._slot, starting=False):
-                log.info("%s", sentence)
-        if self._stale or reconcile:
-            self._stale = False
-            self._queue = deque(scan(self._spool.queued))
-        while self._queue:
-            claim = self._slot.claim(self._queue.popleft(), self._serves)
-            if claim is not None:
-                return claim
-        return None
-
     def _serves(self, ticket: Ticket) -> bool:
         """Whether a ticket is for this slot; one whose model no slot has fails at whoever comes."""
         if ticket.job is None or ticket.job.model in self._models:
@@ -113,14 +113,16 @@ class Loop:
         return ticket.job.model not in Catalogue.read(self._spool).models
 
     def _rest(self) -> None:
-        self._heartbeat.say(SlotState.IDLE)
-        if self._wake.wait(HEARTBEAT_SECONDS):
+        self._backlog.check()
+        self._heartbeat.say(SlotState.FULL if self._backlog.is_full else SlotState.IDLE)
+        if self._wake.wait(min(HEARTBEAT_SECONDS, self._backlog.seconds_until_due)):
             self._wake.clear()
 
     def _work_on(self, claim: Claim) -> None:
-        """Take one job to its end, whatever that is; only the error of a lost GPU gets out."""
-        publication = Publication(claim, self._slot.name)
+        """Take one job to its end, whatever that is; only a lost disk or GPU gets out."""
+        publication = Publication(claim, self._slot.name, self._backlog.pause)
         check = checkpoint(self._spool.cancel_request(claim.job_id), lambda: self._stopping)
+        end: Callable[[], object]
         try:
             check()
             job = self._resolve(claim.ticket)
@@ -130,7 +132,8 @@ class Loop:
             self._draw(publication, job, model, check)
             publication.rendered()
         except Stopped:
-            self._put_back(publication, starts=claim.name.starts)
+            self._publisher.drain()
+            publication.put_back()
             return
         except Cancelled:
             end = partial(publication.conclude, Status.CANCELLED)
@@ -139,7 +142,10 @@ class Loop:
             log.critical("%s: the GPU is lost", claim.job_id)
             raise
         except Exception as error:
-            end = partial(publication.conclude, Status.FAILED, error=_problem_of(error))
+            if is_disk_error(error):
+                end = self._without_disk(publication, error)
+            else:
+                end = partial(publication.conclude, Status.FAILED, error=_problem_of(error))
         else:
             end = partial(publication.conclude, Status.COMPLETED, render=model.describe(job))
         self._publisher.submit(end)
@@ -180,14 +186,15 @@ class Loop:
                 check()
                 self._publisher.submit(partial(publication.publish, index, image, model))
 
-    def _put_back(self, publication: Publication, *, starts: int) -> None:
-        self._publisher.drain()
-        claim = publication.claim
-        with LiveWriter(self._spool, claim.job_id, starts) as live:
-            live.append(Status.QUEUED, {})
-        claim.put_back(starts)
-        claim.sync()
-        log.info("%s: put back into the queue", claim.job_id)
+    def _without_disk(self, publication: Publication, error: Exception) -> Callable[[], None]:
+        """What becomes of a job whose progress cannot be written. Raises `error` if for good."""
+        if is_full(error):
+            return publication.give_up
+        log.critical("%s: the spool cannot be written", publication.claim.job_id)
+        # It is not the job's fault; where even a rename fails, a restart recovers it.
+        with suppress(OSError):
+            publication.put_back()
+        raise error
 
 
 def _problem_of(error: Exception) -> Problem:

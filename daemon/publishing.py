@@ -31,6 +31,8 @@ from spool.jobs import ResolvedJob
 from spool.outcomes import Outcome, record_of
 from spool.problems import Problem
 from spool.records import PictureRecord
+from spool.recovery import say
+from spool.room import is_full
 from spool.states import Status
 from spool.version import VERSION
 
@@ -85,8 +87,11 @@ class Publication:
     `start` and `rendered` belong on the GPU's thread, all else on the publishing thread.
     """
 
-    def __init__(self, claim: Claim, slot: str) -> None:
+    def __init__(self, claim: Claim, slot: str, on_full: Callable[[], None] = lambda: None) -> None:
         self.claim = claim
+        self._on_full = on_full
+        self._is_full = False
+        self._claimed_starts = claim.name.starts
         self._job = claim.ticket.job
         self._slot = slot
         self._images: list[PictureRecord] = []
@@ -118,13 +123,15 @@ class Publication:
     def publish(self, index: int, image: Image, model: Model) -> None:
         """Encode the picture and publish it, its thumbnail and its line in the feed.
 
-        Raises OSError where the disk fails. Any other fault is the picture's and fails the job:
-        it would end every daemon that came to publish it.
+        Raises OSError where the disk fails; for a full one the job goes back to the queue at its
+        end. Any other fault is the picture's and fails the job: it would end every daemon that
+        came to publish it.
         """
         try:
-            self._publish(index, image, model)
-        except OSError:
-            raise
+            if not self._is_full:
+                self._publish(index, image, model)
+        except OSError as error:
+            self._note_full(error)
         except Exception as error:
             log.exception("%s: picture %s cannot be published", self.claim.job_id, index)
             detail = f"picture {index}: {type(error).__name__}: {error}"[:2000]
@@ -145,8 +152,11 @@ class Publication:
     def adopt(self, index: int) -> None:
         """Enter a picture that an earlier start of the job has published."""
         path = self.name(index).picture(self.claim.spool)
-        with open_image(path) as image:
-            self._enter(index, path.read_bytes(), image.size)
+        try:
+            with open_image(path) as image:
+                self._enter(index, path.read_bytes(), image.size)
+        except OSError as error:
+            self._note_full(error)
 
     def _enter(self, index: int, data: bytes, size_px: tuple[int, int]) -> None:
         """Note the picture for the record and announce it."""
@@ -172,7 +182,40 @@ class Publication:
         error: Problem | None = None,
         render: dict[str, Any] | None = None,
     ) -> None:
-        """Write the record and everything that follows it; a picture's fault fails the job."""
+        """Write the record and everything that follows it; a picture's fault fails the job.
+
+        Where the disk has no room for that, the job goes back to the queue uncounted; what it has
+        published by then is not rendered again.
+        """
+        if not self._is_full:
+            try:
+                self._finish(status, error, render)
+            except OSError as fault:
+                self._note_full(fault)
+        if self._is_full:
+            self.give_up()
+
+    def give_up(self) -> None:
+        """Return the job to the queue for want of room, and say that nothing should be started."""
+        log.error("%s: the disk has no room for its result", self.claim.job_id)
+        self._on_full()
+        self.put_back()
+
+    def put_back(self) -> None:
+        """Return the job to the queue, with the count of starts that it was claimed with."""
+        name = replace(self.claim.name, starts=self._claimed_starts)
+        say(self.claim.spool, name, Status.QUEUED)
+        self.claim.put_back(name.starts)
+        self.claim.sync()
+        log.info("%s: put back into the queue", self.claim.job_id)
+
+    def _note_full(self, error: OSError) -> None:
+        """Remember that the disk is full. Raises any other `error`."""
+        if not is_full(error):
+            raise error
+        self._is_full = True
+
+    def _finish(self, status: Status, error: Problem | None, render: dict[str, Any] | None) -> None:
         if self._fault is not None:
             status, error = Status.FAILED, self._fault
         seconds = round(time.monotonic() - self._started, 3)

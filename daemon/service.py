@@ -6,6 +6,8 @@ import argparse
 import logging
 import signal
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from daemon.errors import DaemonError
@@ -18,11 +20,14 @@ from spool.claims import TAKE_OVER_SECONDS, Slot
 from spool.exits import Exit
 from spool.intake import Intake
 from spool.layout import Spool
+from spool.presence import SpoolGone
 from spool.problems import NotASpool, SlotBusy
 from spool.recovery import recover
+from spool.settings import Settings
 
 log = logging.getLogger("genzod")
 
+_RETURN_SECONDS = 2.0
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -49,7 +54,8 @@ def _arguments() -> argparse.Namespace:
 def _run(arguments: argparse.Namespace) -> Exit:
     try:
         config = settings.load(arguments.config)
-        spool = Spool.open(arguments.spool or config.spool_directory)
+        directory = arguments.spool or config.spool_directory
+        spool = Spool.open(directory)
         models = Models(specs_of(config.model, config.daemon))
         slot = _acquire(spool, arguments.slot)
     except (settings.SettingsError, NotASpool, DaemonError, ValueError) as error:
@@ -58,8 +64,18 @@ def _run(arguments: argparse.Namespace) -> Exit:
     except SlotBusy as error:
         log.error("%s", error)
         return Exit.SLOT_BUSY
+    while True:
+        try:
+            return _hold(slot, models, config)
+        except SpoolGone as gone:
+            log.error("%s; waiting for it", gone)
+        slot = _return_of(directory, slot.name)
+
+
+def _hold(slot: Slot, models: Models, config: Settings) -> Exit:
+    """Serve `slot` and give it up at the end, whatever that is. Raises SpoolGone."""
     try:
-        return _serve(slot, models, config.daemon)
+        return _serve(slot, models, config)
     except ModuleNotFoundError as error:
         log.error("%s; pip install 'genzo[gpu]'", error)
         return Exit.CONFIGURATION
@@ -78,33 +94,42 @@ def _acquire(spool: Spool, name: str) -> Slot:
         return Slot.acquire(spool, name)
 
 
-def _serve(slot: Slot, models: Models, config: settings.DaemonSettings) -> Exit:
-    """Hold the slot: recover, take jobs in, load the model, and render until told to end."""
-    heartbeat = Heartbeat(slot.spool, slot.name, models, config.device)
+def _return_of(directory: Path, name: str) -> Slot:
+    """The slot `name`, once there is a spool in `directory` again. Ended by a signal only."""
+    for number in _STOP_SIGNALS:
+        signal.signal(number, lambda *_: sys.exit(Exit.OK))
+    while True:
+        time.sleep(_RETURN_SECONDS)
+        with suppress(NotASpool, SlotBusy, SpoolGone, OSError):
+            return Slot.acquire(Spool.open(directory), name, timeout_seconds=0)
+
+
+def _serve(slot: Slot, models: Models, config: Settings) -> Exit:
+    """Recover, take jobs in, load the model, and render until told to end."""
+    heartbeat = Heartbeat(slot.spool, slot.name, models, config.daemon.device)
     heartbeat.say(SlotState.STARTING)
     for sentence in recover(slot, starting=True):
         log.info("%s", sentence)
     # Others read the catalogue of all slots; this one's models are in it from the line above.
-    intake = Intake(slot.spool, lambda: Catalogue.read(slot.spool))
+    intake = Intake(slot.spool, lambda: Catalogue.read(slot.spool), config)
     intake.start()
     try:
         return _render(slot, models, heartbeat, config)
     finally:
         intake.stop()
         intake.join()
-        heartbeat.say(SlotState.STOPPED)
+        with suppress(OSError):  # a spool that is gone, or a disk that broke
+            heartbeat.say(SlotState.STOPPED)
 
 
-def _render(
-    slot: Slot, models: Models, heartbeat: Heartbeat, config: settings.DaemonSettings
-) -> Exit:
+def _render(slot: Slot, models: Models, heartbeat: Heartbeat, config: Settings) -> Exit:
     # torch and diffusers take seconds to import; jobs are taken in meanwhile.
     import torch  # noqa: PLC0415
 
     from daemon.loop import Loop  # noqa: PLC0415
     from daemon.progress import PreviewClock  # noqa: PLC0415
 
-    loop = Loop(slot, models, heartbeat, PreviewClock(config.previews_per_second))
+    loop = Loop(slot, models, heartbeat, PreviewClock(config.daemon.previews_per_second), config)
     for number in _STOP_SIGNALS:
         signal.signal(number, lambda *_: loop.stop())
     try:

@@ -23,6 +23,8 @@ class SlotState(StrEnum):
     STARTING = "starting"
     IDLE = "idle"
     RENDERING = "rendering"
+    FULL = "full"
+    """Nothing is started: the disk has less room than its floor."""
     STOPPED = "stopped"
 
 

@@ -6,7 +6,6 @@ It needs no GPU. `spool.patience` says when a file is whole, `spool.taking` what
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
@@ -83,17 +82,10 @@ class Intake(threading.Thread):
         self._presence = None
         drops.restore_set_aside(self._spool)
         self._scan_due = 0.0
-        with contextlib.ExitStack() as stack:
-            watch = watching(
-                self._settings.watch, self._spool.incoming, self._note, on_scan=self._rescan
-            )
-            try:
-                stack.enter_context(watch)
-            except (OSError, RecursionError) as error:
-                # Strangers may make folders without end; the scan takes what they drop even so.
-                log.error(
-                    "incoming/ is not watched but scanned every %s s: %s", SCAN_SECONDS, error
-                )
+        watch = watching(
+            self._settings.watch, self._spool.incoming, self._note, on_scan=self._rescan
+        )
+        with watch:
             while not self._ended.is_set():
                 self._round()
                 self._wake.wait(_LOOK_SECONDS if self._patience.waiting else SCAN_SECONDS)

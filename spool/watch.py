@@ -7,10 +7,12 @@ queue that overflows is only logged, and each observer costs an inotify instance
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, Self
 
@@ -28,6 +30,7 @@ from watchdog.observers.inotify import InotifyObserver
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
+FALLBACK_SECONDS = 5.0
 
 ARRIVALS: tuple[type[FileSystemEvent], ...] = (
     FileCreatedEvent,
@@ -79,11 +82,12 @@ class Watch(FileSystemEventHandler):
 
 
 class Poll(threading.Thread):
-    """Calls `on_scan` every POLL_SECONDS; the watch of a file system that has no events."""
+    """Calls `on_scan` every `seconds`; the watch of a file system that has no events."""
 
-    def __init__(self, on_scan: Callable[[], None]) -> None:
+    def __init__(self, on_scan: Callable[[], None], seconds: float) -> None:
         super().__init__(name="poll", daemon=True)
         self._on_scan = on_scan
+        self._seconds = seconds
         self._ended = threading.Event()
 
     def __enter__(self) -> Self:
@@ -95,10 +99,11 @@ class Poll(threading.Thread):
         self.join()
 
     def run(self) -> None:
-        while not self._ended.wait(POLL_SECONDS):
+        while not self._ended.wait(self._seconds):
             self._on_scan()
 
 
+@contextmanager
 def watching(
     mode: Literal["events", "poll"],
     directory: Path,
@@ -106,11 +111,25 @@ def watching(
     *,
     on_scan: Callable[[], None],
     events: Sequence[type[FileSystemEvent]] = ARRIVALS,
-) -> Watch | Poll:
-    """The watch of `directory` that the setting `watch` asks for; to be entered."""
-    if mode == "poll":
-        return Poll(on_scan)
-    return Watch(directory, on_event, events=events, on_scan=on_scan)
+) -> Iterator[None]:
+    """Watch `directory` as the setting `watch` says; poll it where events cannot be had."""
+    with contextlib.ExitStack() as stack:
+        if mode == "poll":
+            stack.enter_context(Poll(on_scan, POLL_SECONDS))
+        else:
+            try:
+                stack.enter_context(Watch(directory, on_event, events=events, on_scan=on_scan))
+            except (OSError, RecursionError) as error:
+                # The kernel's limits, or strangers who make folders without end.
+                log.error(
+                    "no file events for %s (%s): it is looked at every %s s instead; raise "
+                    "fs.inotify.max_user_instances and max_user_watches",
+                    directory,
+                    error,
+                    FALLBACK_SECONDS,
+                )
+                stack.enter_context(Poll(on_scan, FALLBACK_SECONDS))
+        yield
 
 
 def arrived_at(event: FileSystemEvent) -> Path:
