@@ -64,6 +64,8 @@ def _run(arguments: argparse.Namespace) -> Exit:
     except SlotBusy as error:
         log.error("%s", error)
         return Exit.SLOT_BUSY
+    except OSError as error:
+        return _without_disk(error)
     while True:
         try:
             return _hold(slot, models, config)
@@ -80,10 +82,14 @@ def _hold(slot: Slot, models: Models, config: Settings) -> Exit:
         log.error("%s; pip install 'genzo[gpu]'", error)
         return Exit.CONFIGURATION
     except OSError as error:
-        log.critical("the spool cannot be written: %s", error)
-        return Exit.IO_ERROR
+        return _without_disk(error)
     finally:
         slot.release()
+
+
+def _without_disk(error: OSError) -> Exit:
+    log.critical("the spool cannot be written: %s", error)
+    return Exit.IO_ERROR
 
 
 def _acquire(spool: Spool, name: str) -> Slot:

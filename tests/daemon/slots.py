@@ -19,16 +19,19 @@ from spool.claims import Slot
 from spool.jobs import parse_request
 from spool.layout import Spool
 from spool.records import Record, read_record
+from spool.settings import Settings
 from tests.services import wait_for
 
 SMALL = {"prompt": "x", "width": 64, "height": 64, "steps": 3}
 
 
-def submit(spool: Spool, *, resolved: bool = True, **fields: Any) -> str:
+def submit(
+    spool: Spool, *, resolved: bool = True, drop_name: str | None = None, **fields: Any
+) -> str:
     """Queue a small job; not `resolved` means as on a spool that no daemon has published to."""
     catalogue = Catalogue.read(spool) if resolved else Catalogue()
     request = parse_request({**SMALL, **fields})
-    ticket = draw_ticket(spool, request, catalogue, Sender("cli", 0))
+    ticket = draw_ticket(spool, request, catalogue, Sender("cli", 0, drop_name))
     admit(spool, ticket)
     return ticket.job_id
 
@@ -53,13 +56,16 @@ class RunningSlot:
 
 
 @contextmanager
-def running_slot(spool: Spool, *specs: ModelSpec, name: str = "0") -> Iterator[RunningSlot]:
+def running_slot(
+    spool: Spool, *specs: ModelSpec, name: str = "0", settings: Settings | None = None
+) -> Iterator[RunningSlot]:
     """Run a slot that serves `specs` until the end of the block."""
     slot = Slot.acquire(spool, name, timeout_seconds=0)
     models = Models(specs)
     heartbeat = Heartbeat(spool, name, models, "cpu")
     heartbeat.say(SlotState.STARTING)
-    running = RunningSlot(spool, slot, models, Loop(slot, models, heartbeat, PreviewClock(4)))
+    loop = Loop(slot, models, heartbeat, PreviewClock(4), settings)
+    running = RunningSlot(spool, slot, models, loop)
 
     def run() -> None:
         try:

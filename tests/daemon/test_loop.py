@@ -177,21 +177,6 @@ def test_pictures_of_an_earlier_start_are_adopted_not_rendered_again(
     assert second.picture(spool).stat().st_ino == inode
 
 
-def test_a_disk_that_fails_ends_the_loop_and_loses_no_job(
-    spool: Spool, tiny_spec: ModelSpec, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: object) -> NoReturn:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("daemon.publishing.publish_picture", full)
-    with running_slot(spool, tiny_spec) as running:
-        job_id = submit(spool)
-        wait_for(lambda: running.error, what="the loop's end")
-    assert isinstance(running.error, OSError)
-    assert [name.job_id for name in scan(spool.slot_of("0"))] == [job_id]
-    assert not spool.record(job_id).exists()
-
-
 def test_a_picture_that_cannot_be_encoded_fails_its_job_and_not_the_daemon(
     spool: Spool, tiny_spec: ModelSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
