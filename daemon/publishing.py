@@ -22,7 +22,7 @@ from PIL.Image import open as open_image
 from daemon.families import Model
 from daemon.infotext import infotext
 from daemon.pictures import encode_png, encode_thumbnail
-from spool import ids
+from spool import durable, ids
 from spool.claims import Claim
 from spool.feed import announce
 from spool.finishing import finish
@@ -153,6 +153,8 @@ class Publication:
         """Enter a picture that an earlier start of the job has published."""
         path = self.name(index).picture(self.claim.spool)
         try:
+            # Whoever published it may have died before its name was durable.
+            durable.sync_directories(path.parent)
             with open_image(path) as image:
                 self._enter(index, path.read_bytes(), image.size)
         except OSError as error:

@@ -18,13 +18,17 @@ from httpd.guard import Guard
 from httpd.pictures import Pictures
 from spool.layout import Spool
 from spool.problems import Problem
+from spool.settings import Settings
 
 
-def create_application(spool: Spool, hosts: Collection[str] = ()) -> Starlette:
+def create_application(
+    spool: Spool, hosts: Collection[str] = (), settings: Settings | None = None
+) -> Starlette:
     """The HTTP layer of `spool`; it answers to loopback names and to `hosts`."""
+    settings = settings or Settings()
     pictures = Pictures(spool)
     gallery = GalleryStream(spool, pictures)
-    follower = Follower(spool, on_feed=gallery.wake)
+    follower = Follower(spool, on_feed=gallery.wake, settings=settings)
 
     @asynccontextmanager
     async def lifespan(_application: Starlette) -> AsyncIterator[None]:
@@ -49,5 +53,5 @@ def create_application(spool: Spool, hosts: Collection[str] = ()) -> Starlette:
     )
     # A name with a slash behind it is another name, and no one's.
     application.router.redirect_slashes = False
-    application.state.context = Context(spool, Album(spool), pictures, gallery, follower)
+    application.state.context = Context(spool, settings, Album(spool), pictures, gallery, follower)
     return application

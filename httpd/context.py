@@ -12,6 +12,7 @@ from httpd.follower import Follower
 from httpd.gallery_stream import GalleryStream
 from httpd.pictures import Pictures
 from spool.layout import Spool
+from spool.settings import Settings
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -23,6 +24,7 @@ class Context:
     """The spool that is served and what follows it, one of each for a process."""
 
     spool: Spool
+    settings: Settings
     album: Album
     pictures: Pictures
     gallery: GalleryStream

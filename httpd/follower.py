@@ -21,9 +21,11 @@ from httpd.channels import Channel
 from httpd.tails import Tail
 from spool import ids
 from spool.layout import CANCEL_SLOT, Spool
+from spool.presence import Presence, SpoolGone
+from spool.settings import Settings
 from spool.states import Status, TicketName, scan
 from spool.views import JobView, job_view
-from spool.watch import ARRIVALS, WRITES, Watch, arrived_at
+from spool.watch import ARRIVALS, WRITES, arrived_at, watching
 
 if TYPE_CHECKING:
     from watchdog.events import FileSystemEvent
@@ -43,8 +45,12 @@ class Follower:
     `on_feed` is called, in the loop, when live/feed.jsonl may have grown.
     """
 
-    def __init__(self, spool: Spool, on_feed: Callable[[], None]) -> None:
+    def __init__(
+        self, spool: Spool, on_feed: Callable[[], None], settings: Settings | None = None
+    ) -> None:
         self._spool = spool
+        self._settings = settings or Settings()
+        self._presence: Presence | None = None
         self._on_feed = on_feed
         self._tails: dict[str, Tail] = {}
         self._pending: set[str] = set()
@@ -56,22 +62,7 @@ class Follower:
     def start(self) -> None:
         """Begin to watch, in the running event loop."""
         self._loop = asyncio.get_running_loop()
-        watch = Watch(
-            self._spool.work,
-            self._note,
-            events=(*ARRIVALS, *WRITES),
-            on_scan=lambda: self._call(self._moved.set),
-        )
-        try:
-            self._stack.enter_context(watch)
-        except OSError as error:
-            log.error(
-                "no file events for %s (%s): progress is polled every %s s; raise "
-                "fs.inotify.max_user_instances and max_user_watches",
-                self._spool.work,
-                error,
-                POLL_SECONDS,
-            )
+        self._keep_watch()
         self._tasks = [asyncio.create_task(self._poll()), asyncio.create_task(self._survey())]
 
     async def stop(self) -> None:
@@ -81,6 +72,31 @@ class Follower:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await run_in_threadpool(self._stack.close)
+
+    def _keep_watch(self) -> None:
+        """Watch the spool that is there now; another may have come in place of the old one.
+
+        Progress is polled as long as there is none.
+        """
+        try:
+            if self._presence is not None:
+                self._presence.check()
+                return
+            self._presence = Presence(self._spool, self._spool.work)
+        except SpoolGone as gone:
+            if self._presence is not None:
+                log.error("%s; waiting for it", gone)
+            self._presence = None
+            self._stack.close()
+            return
+        watch = watching(
+            self._settings.watch,
+            self._spool.work,
+            self._note,
+            events=(*ARRIVALS, *WRITES),
+            on_scan=lambda: self._call(self._look_at_all),
+        )
+        self._stack.enter_context(watch)
 
     def close_streams(self) -> None:
         """End every stream now, and each that is opened from now on."""
@@ -160,10 +176,14 @@ class Follower:
     async def _poll(self) -> None:
         while True:
             await asyncio.sleep(POLL_SECONDS)
-            self._on_feed()
-            for tail in list(self._tails.values()):
-                self._read_on(tail)
-            self._moved.set()
+            await run_in_threadpool(self._keep_watch)
+            self._look_at_all()
+
+    def _look_at_all(self) -> None:
+        self._on_feed()
+        for tail in list(self._tails.values()):
+            self._read_on(tail)
+        self._moved.set()
 
     async def _survey(self) -> None:
         """Tell the tails where their tickets lie, whenever tickets have moved."""

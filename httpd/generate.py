@@ -21,6 +21,8 @@ from spool.catalogue import Catalogue
 from spool.jobs import JobRequest, parse_request
 from spool.layout import Spool
 from spool.problems import Problem
+from spool.room import require_room
+from spool.settings import DiskSettings
 from spool.strict_json import MAX_BYTES, parse
 from spool.tickets import Ticket
 from spool.views import job_view
@@ -42,8 +44,9 @@ async def generate(request: Request) -> Response:
     """Accept a job; durable when the answer goes out."""
     _check_media_type(request)
     asked = parse_request(parse(await _body_in_time(request)))
-    spool = context_of(request).spool
-    job_id = await run_in_threadpool(_accept, spool, asked, _idempotency_key(request))
+    spool, floor = context_of(request).spool, context_of(request).settings.disk
+    key = _idempotency_key(request)
+    job_id = await run_in_threadpool(_accept, spool, asked, key, floor)
     view = await run_in_threadpool(job_view, spool, job_id)
     links = job_links(job_id)
     accepted = Accepted(
@@ -127,11 +130,12 @@ def _idempotency_key(request: Request) -> str | None:
     return acceptance.key_of("http", key)
 
 
-def _accept(spool: Spool, asked: JobRequest, key: str | None) -> str:
+def _accept(spool: Spool, asked: JobRequest, key: str | None, floor: DiskSettings) -> str:
     """Queue `asked`, or find the job that its key names already; the job's id."""
     earlier = _earlier(spool, key, asked)
     if earlier is not None:
         return earlier
+    require_room(spool, floor)
     sender = Sender("http", os.getuid(), key=key)
     ticket = acceptance.draw_ticket(spool, asked, Catalogue.read(spool), sender)
     if key is None:

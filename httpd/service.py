@@ -54,14 +54,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CannotListen as error:
         log.error("%s", error)
         return error.code
-    return serve(spool, listener, host)
+    return serve(spool, listener, host, configured)
 
 
-def serve(spool: Spool, listener: socket.socket, host: str) -> int:
+def serve(spool: Spool, listener: socket.socket, host: str, configured: settings.Settings) -> int:
     """Serve `spool` on `listener` and take dropped jobs beside it, until a signal comes."""
-    application = create_application(spool, hosts=(host,))
+    application = create_application(spool, hosts=(host,), settings=configured)
     server = Server(application, application.state.context.close_streams)
-    intake = Intake(spool, lambda: Catalogue.read(spool))
+    intake = Intake(spool, lambda: Catalogue.read(spool), configured)
     intake.start()
     try:
         server.run(sockets=[listener])

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from starlette.concurrency import run_in_threadpool
 
 from httpd.bodies import Health, Info, ModelBody, QueueBody, SlotBody
-from httpd.context import context_of, send_body
+from httpd.context import Context, context_of, send_body
 from spool import durable
 from spool.catalogue import Catalogue, ModelEntry, SlotReport, SlotState, read_reports
 from spool.layout import Spool
 from spool.problems import Problem
+from spool.room import NoRoom, require_room
 from spool.states import scan
 from spool.version import VERSION
 
@@ -38,7 +39,7 @@ async def get_health(_request: Request) -> Response:
 
 async def get_readiness(request: Request) -> Response:
     """Whether jobs are rendered now; 503 with the reason otherwise."""
-    reason = await run_in_threadpool(_why_not_ready, context_of(request).spool)
+    reason = await run_in_threadpool(_why_not_ready, context_of(request))
     if reason is not None:
         raise Problem("Not ready", reason, status=HTTPStatus.SERVICE_UNAVAILABLE)
     return send_body(Health(status="ok"))
@@ -86,10 +87,14 @@ def _slot_body(report: SlotReport) -> SlotBody:
     )
 
 
-def _why_not_ready(spool: Spool) -> str | None:
+def _why_not_ready(context: Context) -> str | None:
+    spool = context.spool
     try:
         with durable.scratch_file(spool.tmp, b"", durable=False):
             pass
+        require_room(spool, context.settings.disk)
+    except NoRoom as problem:
+        return str(problem)
     except OSError as error:
         return f"the spool {spool.root} cannot be written: {error.strerror}"
     reports = read_reports(spool)

@@ -170,6 +170,8 @@ def recover_admissions(spool: Spool) -> list[str]:
             if not ours:
                 durable.remove([intent, spool.events(ticket.job_id)])
             elif ticket.job_id in living or spool.record(ticket.job_id).exists():
+                # Whoever queued it may have died before that was durable.
+                durable.sync_directories(spool.queued)
                 intent.unlink()
             else:
                 _publish(spool, [(intent, ticket)])

@@ -21,6 +21,9 @@ NAME_BYTES = 255
 MAX_FOLDERS = 8
 """How deep below incoming/ a job may lie: deeper paths would grow too long elsewhere."""
 
+READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+"""How a stranger's file is opened: through no link, and waiting for no one."""
+
 _ASIDE = ".genzo-taken."
 _TEMPORARY_SUFFIXES = (".part", ".partial", ".filepart", ".swp", ".tmp", "~")
 
@@ -135,10 +138,9 @@ def read(spool: Spool, path: Path) -> Drop:
     Raises Problem if it is no regular file or too large, FileNotFoundError if it is gone,
     PermissionError if we may not read it.
     """
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
     try:
         with folder_of(spool, path) as folder:
-            descriptor = os.open(path.name, flags, dir_fd=folder)
+            descriptor = os.open(path.name, READING, dir_fd=folder)
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.ENXIO}:
             raise _not_regular() from None

@@ -32,8 +32,13 @@ def outgoing_name(drop_name: str) -> PurePath:
 def deliver(spool: Spool, record: Record, drop_name: str) -> None:
     """Lay the result of a dropped job where an rsync fetches it; may be repeated after a crash."""
     folder = spool.outgoing / outgoing_name(drop_name) / record.job_id
-    if (folder / RESULT).exists():
-        return
+    if not (folder / RESULT).exists():
+        _lay_out(spool, record, folder)
+    # Also where it exists: whoever laid it there may have died before its name was durable.
+    durable.sync_directories(folder)
+
+
+def _lay_out(spool: Spool, record: Record, folder: Path) -> None:
     durable.make_directory(folder, within=spool.outgoing, durable=True)
     scratch = _scratch(spool, folder)
     for image in record.images:
@@ -48,7 +53,6 @@ def deliver(spool: Spool, record: Record, drop_name: str) -> None:
     # A power cut must not leave result.json without what it names.
     durable.sync_directories(folder)
     durable.link_or_copy(spool.record(record.job_id), folder / RESULT, scratch=scratch)
-    durable.sync_directories(folder)
 
 
 def deliver_problem(spool: Spool, drop_name: str, problem: Problem) -> None:

@@ -5,7 +5,8 @@ do more: where a rename was not durable, btrfs shows the ticket under both its n
 state counts: done > active > held > queued, and of two counts of starts the higher. Each is
 resolved only where no one else can move the ticket meanwhile: in a slot whose lock we hold, and
 in held/ under the lock of cancellations. A double in queued/ alone needs nothing: whoever claims
-the second finds the record of the first.
+the second finds the record of the first. (A rename from one name of a file to another of its names
+does nothing and reports success, so the earlier names go first.)
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def recover(slot: Slot, *, starting: bool) -> list[str]:
         cancelled = finish_cancelled(spool, directory)
         report += [f"{job_id}: cancelled, completed after a crash" for job_id in cancelled]
         if starting:
-            report += _resolve_held(spool)
+            report += _resolve_waiting(spool)
     return report
 
 
@@ -45,9 +46,15 @@ def finished_before(claim: Claim) -> bool:
 
     So it is after a crash, or a full disk, behind the record.
     """
-    record = read_record(claim.spool, claim.job_id)
+    return _settle_if_recorded(claim.spool, claim.name, claim.path)
+
+
+def _settle_if_recorded(spool: Spool, name: TicketName, ticket: Path) -> bool:
+    record = read_record(spool, name.job_id)
     if record is not None:
-        settle(claim.spool, claim.path, record)
+        # Whoever published it may have died before its name was durable.
+        durable.sync_directories(spool.record(name.job_id).parent)
+        settle(spool, ticket, record)
     return record is not None
 
 
@@ -84,19 +91,18 @@ def say(spool: Spool, name: TicketName, status: Status, **data: object) -> None:
             raise
 
 
-def _resolve_held(spool: Spool) -> list[str]:
-    """Finish what is on hold but has a record; what is queued too stays on hold alone."""
+def _resolve_waiting(spool: Spool) -> list[str]:
+    """Finish what waits but has a record; what is held and queued stays on hold alone."""
     report = []
     queued = {name.job_id for name in scan(spool.queued)}
-    for name in scan(spool.held):
-        path = spool.held / str(name)
-        record = read_record(spool, name.job_id)
-        if record is not None:
-            settle(spool, path, record)
-            report.append(f"{name.job_id}: {record.status}, was on hold too after a crash")
-        elif name.job_id in queued:
-            _remove_tickets(name.job_id, (spool.queued,), keep=path)
-            report.append(f"{name.job_id}: held, was queued too after a crash")
+    for directory in (spool.held, spool.queued):
+        for name in scan(directory):
+            path = directory / str(name)
+            if _settle_if_recorded(spool, name, path):
+                report.append(f"{name.job_id}: finished, was {directory.name} too after a crash")
+            elif directory == spool.held and name.job_id in queued:
+                _remove_tickets(name.job_id, (spool.held, spool.queued), keep=path)
+                report.append(f"{name.job_id}: held, was queued too after a crash")
     return report
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -10,7 +11,7 @@ import stat
 from pathlib import Path, PurePath
 
 from spool import durable
-from spool.drops import NAME_BYTES, Signature, folder_of, set_aside
+from spool.drops import NAME_BYTES, READING, Signature, folder_of, set_aside
 from spool.layout import Spool
 from spool.problems import Problem
 
@@ -74,6 +75,7 @@ def _report_of(target: Path) -> Path:
 
 def _keep(folder: int, name: str, target: Path, signature: Signature) -> None:
     """Give the refused file its name in rejected/, unless another has taken its place."""
+    _sync_content(folder, name, target)
     try:
         os.link(name, target, src_dir_fd=folder, follow_symlinks=False)
     except FileExistsError:
@@ -88,3 +90,19 @@ def _keep(folder: int, name: str, target: Path, signature: Signature) -> None:
     kept = target.lstat()
     if kept.st_ino != signature.inode or not stat.S_ISREG(kept.st_mode):
         target.unlink()
+
+
+def _sync_content(folder: int, name: str, target: Path) -> None:
+    """Sync what its writer need not have; a power cut would leave the name with no content."""
+    try:
+        descriptor = os.open(name, READING, dir_fd=folder)
+    except OSError as error:
+        # A link, a socket: not kept. What we may not read can be synced with all the rest only.
+        if error.errno in {errno.EACCES, errno.EPERM}:
+            durable.sync_file_system(target.parent)
+        return
+    try:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
