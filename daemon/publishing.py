@@ -28,7 +28,7 @@ from spool.feed import announce
 from spool.finishing import finish
 from spool.gallery import PictureName, publish_picture
 from spool.jobs import ResolvedJob
-from spool.outcomes import Outcome, record_of
+from spool.outcomes import Outcome, published, record_of
 from spool.problems import Problem
 from spool.records import PictureRecord
 from spool.recovery import say
@@ -220,6 +220,9 @@ class Publication:
     def _finish(self, status: Status, error: Problem | None, render: dict[str, Any] | None) -> None:
         if self._fault is not None:
             status, error = Status.FAILED, self._fault
+        if status is not Status.COMPLETED:
+            # An earlier start that died may have published what this one never came to.
+            self._images = list(published(self.claim.spool, self.claim.ticket))
         seconds = round(time.monotonic() - self._started, 3)
         outcome = Outcome(
             status=status,

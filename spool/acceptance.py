@@ -5,14 +5,17 @@ one file with several names, given in this order:
 
     1. seen/pending/<job_id>.json     the intent                               ┐ durable
     2. seen/<xx>/<key>                exclusive: the key is taken by this job  ┘ together
-    3. work/queued/<ticket name>      the job                                    durable
-    4. the name of step 1 is removed; then the caller removes the dropped file
+    3. work/queued/<ticket name>      the job, renamed from 1                    durable
+    4. then the caller removes the dropped file
 
 A crash before 2 leaves an intent that no one was told of: dropped, or completed if its key is
 still free, which is the same for who asked. A crash after 2 leaves an intent whose key is its
-own: `recover` publishes the ticket, unless its id has reached some state already. An error that
-the process survives (a full disk) leaves the same. Nothing else ever needs repair. Requests
-without a key take step 3 alone.
+own: `recover` publishes the ticket. An error that the process survives (a full disk) leaves the
+same. Nothing else ever needs repair. Requests without a key take step 3 alone.
+
+Step 3 is a rename, so that an intent which is there was never queued: to search for its ticket
+proves nothing, since tickets move, and one that was missed would be queued twice. The search is
+for power cuts, after which btrfs may show both names.
 
 A refused file takes its key too (`remember_rejection`), so that an rsync which sends it again
 is acknowledged, not refused again.
@@ -154,8 +157,10 @@ def recover_admissions(spool: Spool) -> list[str]:
     """
     queued = []
     with _admissions(spool):
+        # Whoever queued a job may have died before that was durable; its drop, known by now,
+        # goes as soon as someone looks at it.
+        durable.sync_directories(spool.queued)
         intents = sorted(spool.pending.glob("*.json"))
-        # A ticket may move from a directory not yet read to one already read, but not twice.
         living = job_ids_with_tickets(spool) | job_ids_with_tickets(spool) if intents else set()
         for intent in intents:
             try:
@@ -170,8 +175,6 @@ def recover_admissions(spool: Spool) -> list[str]:
             if not ours:
                 durable.remove([intent, spool.events(ticket.job_id)])
             elif ticket.job_id in living or spool.record(ticket.job_id).exists():
-                # Whoever queued it may have died before that was durable.
-                durable.sync_directories(spool.queued)
                 intent.unlink()
             else:
                 _publish(spool, [(intent, ticket)])
@@ -181,10 +184,8 @@ def recover_admissions(spool: Spool) -> list[str]:
 
 def _publish(spool: Spool, admitted: Sequence[tuple[Path, Ticket]]) -> None:
     for intent, ticket in admitted:
-        durable.link(intent, spool.queued / str(ticket.name))
-    durable.sync_directories(spool.queued)
-    for intent, _ in admitted:
-        intent.unlink()
+        intent.rename(spool.queued / str(ticket.name))
+    durable.sync_directories(spool.queued, spool.pending)
 
 
 def _admissions(spool: Spool) -> FileLock:

@@ -33,9 +33,9 @@ from spool.finishing import finish_cancelled
 from spool.ids import is_job_id
 from spool.jobs import parse_request
 from spool.layout import CANCEL_SLOT, Spool
-from spool.live import LiveWriter
 from spool.problems import Problem
 from spool.records import Record, read_record
+from spool.recovery import say
 from spool.rejections import printable
 from spool.states import Found, Status, find
 
@@ -196,28 +196,33 @@ def _cancel_processing(job: _Job) -> Answer | None:
 
 
 def _hold(job: _Job) -> Answer | None:
-    return _move(job, Status.HELD, {"reason": "put on hold by a user"})
+    spool = job.spool
+    assert job.found is not None
+    held = spool.held / str(job.found.name)
+    with cancelling(spool):
+        if not durable.move(job.found.path, held):
+            return None
+        durable.sync_directories(spool.queued, spool.held)
+        # Nobody takes it out of held/ without the lock, so no line of its end comes before ours.
+        say(spool, job.found.name, Status.HELD, reason="put on hold by a user")
+    return job.answer(Status.HELD)
 
 
 def _release(job: _Job) -> Answer | None:
-    return _move(job, Status.QUEUED, {}, starts=0)
-
-
-def _move(
-    job: _Job, status: Status, line: dict[str, object], *, starts: int | None = None
-) -> Answer | None:
-    """Rename a waiting job's ticket to where `status` is; None if it is no longer there."""
+    """Put a held job back into the queue, its starts and any request to stop it forgotten."""
     spool = job.spool
     assert job.found is not None
-    name = job.found.name if starts is None else replace(job.found.name, starts=starts)
-    directory = spool.held if status is Status.HELD else spool.queued
+    name = replace(job.found.name, starts=0)
     with cancelling(spool):
-        if not durable.move(job.found.path, directory / str(name)):
+        if not job.found.path.exists():
             return None
-        durable.sync_directories(spool.queued, spool.held)
-        with LiveWriter(spool, job.job_id, name.starts) as live:
-            live.append(status, line)
-    return job.answer(status)
+        durable.remove([spool.cancel_request(job.job_id)])
+        # Before the rename: a daemon may finish the job before our next line of code.
+        say(spool, name, Status.QUEUED)
+        if not durable.move(job.found.path, spool.queued / str(name)):
+            return None
+    durable.sync_directories(spool.queued, spool.held)
+    return job.answer(Status.QUEUED)
 
 
 def _retry(job: _Job) -> Answer:

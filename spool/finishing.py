@@ -17,7 +17,7 @@ from spool import durable
 from spool.claims import Claim, read_claim
 from spool.layout import Spool
 from spool.live import finish_events
-from spool.outcomes import Outcome, record_of
+from spool.outcomes import Outcome, published, record_of
 from spool.outgoing import deliver
 from spool.records import Record, publish_record
 from spool.states import Status, scan
@@ -50,6 +50,13 @@ def finish_cancelled(spool: Spool, directory: Path) -> list[str]:
     for name in scan(directory):
         claim = read_claim(spool, directory, name)
         if claim is not None:
-            finish(claim, record_of(claim.ticket, Outcome(Status.CANCELLED, name.starts)))
+            finish_as_cancelled(claim)
             finished.append(name.job_id)
     return finished
+
+
+def finish_as_cancelled(claim: Claim) -> None:
+    """Finish a claimed job as cancelled; its record names what an earlier start published."""
+    images = published(claim.spool, claim.ticket)
+    outcome = Outcome(Status.CANCELLED, claim.name.starts, images=images)
+    finish(claim, record_of(claim.ticket, outcome))

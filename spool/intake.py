@@ -80,6 +80,8 @@ class Intake(threading.Thread):
 
     def _serve(self) -> None:
         self._presence = None
+        Presence(self._spool).check()
+        self._restore()
         drops.restore_set_aside(self._spool)
         self._scan_due = 0.0
         watch = watching(
@@ -131,7 +133,7 @@ class Intake(threading.Thread):
         if self._presence is None:
             self._presence = Presence(self._spool, self._spool.incoming)
         self._presence.check()
-        self._say("restored", "; ".join(restore(self._spool)))
+        self._restore()
         for job_id in acceptance.recover_admissions(self._spool):
             log.info("%s: accepted, completed after a crash or an error", job_id)
         deep: list[Path] = []
@@ -145,6 +147,9 @@ class Intake(threading.Thread):
                 )
         self._say("wait", "")
         return dict.fromkeys(found, False)
+
+    def _restore(self) -> None:
+        self._say("restored", "; ".join(restore(self._spool)))
 
     def _ready(self, paths: list[Path], arrived: dict[Path, bool]) -> Iterator[Ready]:
         for path in paths:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
 from spool import ids
+from spool.gallery import PictureName
+from spool.layout import Spool
 from spool.records import PictureRecord, Record
 from spool.states import Status
 from spool.tickets import Ticket
@@ -47,3 +50,22 @@ def record_of(ticket: Ticket, outcome: Outcome) -> Record:
         render=outcome.render,
         retry_of=ticket.retry_of,
     )
+
+
+def published(spool: Spool, ticket: Ticket) -> tuple[PictureRecord, ...]:
+    """What the gallery has of a job, as its record shall tell if it ends before it is complete.
+
+    A start that died may have published pictures of which whoever ends the job knows nothing.
+    """
+    return tuple(
+        _picture_record(name, ticket.seed + name.index, name.picture(spool).read_bytes())
+        for name in (PictureName(ticket.job_id, n) for n in range(ticket.request.count))
+        if name.picture(spool).exists()
+    )
+
+
+def _picture_record(name: PictureName, seed: int, png: bytes) -> PictureRecord:
+    # The size stands in every PNG's first chunk. No file of that name may end a recovery.
+    width, height = (int.from_bytes(png[start : start + 4], "big") for start in (16, 20))
+    digest = hashlib.sha256(png).hexdigest()
+    return PictureRecord(str(name), name.index, seed, width, height, len(png), digest)

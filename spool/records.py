@@ -63,13 +63,18 @@ class Record:
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
-        """Read a record. Raises ValueError, TypeError or KeyError if it is not one of ours."""
+        """Read a record. Raises ValueError, TypeError or KeyError if it is not one of ours.
+
+        Fields that a later genzo has added are passed over.
+        """
         document = json.loads(data)
-        if document.pop("format") != FORMAT:
+        if document["format"] != FORMAT:
             raise ValueError("unknown format of record")
-        images = tuple(PictureRecord(**image) for image in document.pop("images"))
-        document["warnings"] = tuple(document["warnings"])
-        return cls(**{**document, "status": Status(document["status"])}, images=images)
+        known = {f.name: document[f.name] for f in fields(cls) if f.name in document}
+        known["images"] = tuple(PictureRecord(**image) for image in document["images"])
+        known["warnings"] = tuple(document["warnings"])
+        known["status"] = Status(document["status"])
+        return cls(**known)
 
 
 def publish_record(spool: Spool, record: Record) -> Record:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from spool import durable
 from spool.claims import MAX_STARTS, Claim, Slot, cancelling
-from spool.finishing import finish_cancelled, settle
+from spool.finishing import finish_as_cancelled, finish_cancelled, settle
 from spool.layout import Spool
 from spool.live import LiveWriter
 from spool.records import read_record
@@ -28,8 +28,8 @@ from spool.states import Status, TicketName, scan
 def recover(slot: Slot, *, starting: bool) -> list[str]:
     """Bring every orphaned ticket to where it belongs; one sentence for each.
 
-    With a record: finished. After MAX_STARTS starts: held, since it has killed its daemon that
-    often. Otherwise: queued again, with its count of starts.
+    With a record: finished. With a request to cancel: cancelled. After MAX_STARTS starts: held,
+    since it has killed its daemon that often. Otherwise: queued again, with its count of starts.
     """
     spool = slot.spool
     report = [_recover_one(claim) for claim in slot.orphans(starting=starting)]
@@ -63,6 +63,9 @@ def _recover_one(claim: Claim) -> str:
     try:
         if finished_before(claim):
             return f"{job_id}: completed after a crash"
+        if spool.cancel_request(job_id).exists():
+            finish_as_cancelled(claim)
+            return f"{job_id}: cancelled, as was asked before its daemon died"
     except OSError as error:
         if not is_full(error):
             raise

@@ -9,7 +9,7 @@ from typing import Any
 
 from spool import ids
 from spool.layout import Spool
-from spool.live import last_event
+from spool.live import last_event, read_events
 from spool.records import Record, read_record
 from spool.states import Found, Status, TicketName, find, scan
 
@@ -121,7 +121,7 @@ def _unfinished(spool: Spool, found: Found, place: int | None) -> JobView | None
         job=job,
         seed=seed,
         images=(),
-        error=_reason(last.data) if last and found.status is Status.HELD else None,
+        error=_reason(spool, job_id) if found.status is Status.HELD else None,
         created_at=ids.created_at(job_id),
         started_at=None,
         finished_at=None,
@@ -131,8 +131,10 @@ def _unfinished(spool: Spool, found: Found, place: int | None) -> JobView | None
     )
 
 
-def _reason(data: dict[str, Any]) -> dict[str, Any] | None:
-    reason = data.get("reason")
+def _reason(spool: Spool, job_id: str) -> dict[str, Any] | None:
+    # Not the last line, which a release that was killed before it moved the ticket has written.
+    lines = [event.data for event in read_events(spool.events(job_id))]
+    reason = next((line["reason"] for line in reversed(lines) if "reason" in line), None)
     if reason is None:
         return None
     return {"type": "about:blank", "title": "On hold", "status": 500, "detail": reason}

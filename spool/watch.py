@@ -58,11 +58,18 @@ class Watch(FileSystemEventHandler):
     ) -> None:
         self._on_event = on_event
         self._overflow = _OverflowHandler(on_scan) if on_scan else None
-        self._observer = InotifyObserver(generate_full_events=True)
-        self._observer.schedule(self, directory, recursive=True, event_filter=list(events))
+        self._directory = directory
+        self._events = list(events)
 
     def __enter__(self) -> Self:
-        self._observer.start()
+        self._observer = InotifyObserver(generate_full_events=True)
+        self._observer.schedule(self, self._directory, recursive=True, event_filter=self._events)
+        try:
+            self._observer.start()
+        except BaseException:
+            # It has an inotify instance by now, of which a user has 128.
+            self._observer.on_thread_stop()
+            raise
         if self._overflow:
             _OVERFLOW_LOG.addHandler(self._overflow)
         return self

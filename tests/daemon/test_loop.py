@@ -12,7 +12,7 @@ from daemon.families import ModelSpec
 from daemon.families.sdxl import Sdxl
 from spool.catalogue import SlotState, read_reports
 from spool.control import Verb, command
-from spool.gallery import PictureName
+from spool.gallery import PictureName, publish_picture
 from spool.layout import Spool
 from spool.live import read_events
 from spool.states import Status, scan
@@ -134,6 +134,21 @@ def test_a_job_cancelled_before_its_turn_is_never_started(
         record = record_of(spool, job_id)
     assert (record.status, record.starts, record.started_at) == (Status.CANCELLED, 0, None)
     assert not spool.cancel_request(job_id).exists()
+
+
+def test_a_job_cancelled_before_its_second_start_keeps_the_pictures_of_the_first(
+    spool: Spool, tiny_spec: ModelSpec
+) -> None:
+    with running_slot(spool, tiny_spec):
+        whole = record_of(spool, submit(spool, seed=3))
+    job_id = submit(spool, seed=3, count=2)
+    png = PictureName(whole.job_id, 0).picture(spool).read_bytes()
+    publish_picture(spool, PictureName(job_id, 0), png, b"thumbnail")
+    spool.cancel_request(job_id).touch()
+    with running_slot(spool, tiny_spec):
+        record = record_of(spool, job_id)
+    assert record.status is Status.CANCELLED
+    assert record.images == (replace(whole.images[0], filename=f"{job_id}-0.png"),)
 
 
 def test_a_running_job_stops_at_the_next_step_and_keeps_its_finished_pictures(

@@ -6,11 +6,13 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 from spool import states
 from spool.catalogue import Catalogue
 from spool.intake import Intake
 from spool.layout import Spool
+from spool.settings import DiskSettings, Settings
 from spool.tickets import Ticket
 from tests.spool.samples import MODEL
 
@@ -21,9 +23,12 @@ JOB = '{"prompt": "a red circle"}'
 
 @contextmanager
 def running(
-    spool: Spool, catalogue: Callable[[], Catalogue] = lambda: CATALOGUE
+    spool: Spool,
+    catalogue: Callable[[], Catalogue] = lambda: CATALOGUE,
+    *,
+    watch: Literal["events", "poll"] = "events",
 ) -> Iterator[Intake]:
-    thread = Intake(spool, catalogue)
+    thread = Intake(spool, catalogue, Settings(watch=watch, disk=DiskSettings(floor_bytes=0)))
     thread.start()
     try:
         yield thread

@@ -257,6 +257,17 @@ def test_an_intent_that_cannot_be_read_is_kept_and_stops_no_other(spool: Spool) 
     assert list(spool.pending.iterdir()) == [foreign]
 
 
+def test_a_kill_leaves_no_intent_of_a_job_that_is_queued(tmp_path: Path) -> None:
+    """Its ticket moves, and whoever searched for it to tell could miss it, and queue it twice."""
+    spools = _spools(tmp_path)
+
+    def submit(spool: Spool) -> None:
+        admit_keyed(spool, draw(spool, key="k"))
+
+    for spool in killed_at_each_effect(lambda: next(spools), submit):
+        assert not _queued(spool) or not any(spool.pending.iterdir())
+
+
 def _fail_at(monkeypatch: pytest.MonkeyPatch, name: str, countdown: int) -> None:
     real = getattr(os, name)
     remaining = countdown

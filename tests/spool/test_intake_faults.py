@@ -183,16 +183,16 @@ def test_a_full_disk_in_the_middle_of_an_admission_is_made_good_by_the_next_scan
     spool: Spool,
 ) -> None:
     (spool.incoming / "a.json").write_text(JOB)
-    link = os.link
+    rename = os.rename
 
     def full(source: Any, target: Any, **options: Any) -> None:
         if Path(target).parent == spool.queued:
             raise OSError(28, "injected")
-        link(source, target, **options)
+        rename(source, target, **options)
 
     taker = Intake(spool, lambda: CATALOGUE)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "link", full)
+        patch.setattr(os, "rename", full)
         with pytest.raises(OSError, match="injected"):
             taker._round()
     assert queued_tickets(spool) == []

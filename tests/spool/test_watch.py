@@ -194,3 +194,28 @@ def test_other_warnings_of_watchdog_are_no_overflow(tmp_path: Path) -> None:
         logger = logging.getLogger("watchdog.observers.inotify_c")
         logger.warning("something else")
         assert calls == []
+
+
+def test_a_watch_that_cannot_begin_keeps_no_inotify_instance(tmp_path: Path) -> None:
+    def instances() -> int:
+        links = (os.readlink(path) for path in Path("/proc/self/fd").iterdir() if path.is_symlink())
+        return sum(link == "anon_inode:inotify" for link in links)
+
+    before = instances()
+    for _ in range(3):
+        with pytest.raises(FileNotFoundError), Watch(tmp_path / "missing", print):
+            pass
+    assert instances() == before
+
+
+def test_where_no_events_can_be_had_it_is_polled_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(watch, "FALLBACK_SECONDS", 0.05)
+    scans: queue.Queue[None] = queue.Queue()
+    missing = tmp_path / "missing"
+    with watch.watching("events", missing, print, on_scan=lambda: scans.put(None)):
+        for _ in range(3):
+            scans.get(timeout=10)
+    assert "no file events" in caplog.text
+    assert str(missing) in caplog.text
