@@ -151,7 +151,10 @@ def _earlier(spool: Spool, key: str | None, asked: JobRequest) -> str | None:
     """The job that was accepted under `key`. Raises Problem (422) if it was another request."""
     if key is None or not acceptance.is_known(spool, key):
         return None
-    ticket = Ticket.decode(acceptance.key_path(spool, key).read_bytes())
+    try:
+        ticket = Ticket.decode(acceptance.key_path(spool, key).read_bytes())
+    except FileNotFoundError:  # house-keeping has just removed it
+        return None
     if ticket.digest != acceptance.digest(asked):
         raise Problem(
             "Idempotency-Key used before",

@@ -40,7 +40,7 @@ from filelock import FileLock
 from spool import durable
 from spool.catalogue import Catalogue
 from spool.door import resolve
-from spool.ids import created_ms, is_job_id
+from spool.ids import created_ms, is_job_id, shard
 from spool.jobs import JobRequest
 from spool.layout import Spool
 from spool.locks import lock
@@ -242,6 +242,7 @@ def _reserve(spool: Spool, wish: str | None) -> str:
         and is_job_id(wish)
         and created_ms(wish) <= time.time_ns() // 1_000_000 + _AHEAD_MS
         and not spool.record(wish).exists()
+        and not _has_pictures(spool, wish)
         and _take(spool, wish)
     ):
         return wish
@@ -249,6 +250,11 @@ def _reserve(spool: Spool, wish: str | None) -> str:
         job_id = spool.clock.draw()
         if _take(spool, job_id):
             return job_id
+
+
+def _has_pictures(spool: Spool, job_id: str) -> bool:
+    # They may be kept longer than the record; a new job of that id would take them for its own.
+    return any((spool.gallery / shard(job_id)).glob(f"{job_id}-*"))
 
 
 @contextmanager

@@ -24,7 +24,8 @@ MAX_FOLDERS = 8
 READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 """How a stranger's file is opened: through no link, and waiting for no one."""
 
-_ASIDE = ".genzo-taken."
+ASIDE = ".genzo-taken."
+"""Before the name of a file that is being removed."""
 _TEMPORARY_SUFFIXES = (".part", ".partial", ".filepart", ".swp", ".tmp", "~")
 
 
@@ -181,9 +182,9 @@ def discard(spool: Spool, path: Path, signature: Signature) -> bool:
 def restore_set_aside(spool: Spool) -> None:
     """Give back the names that a process which died after `set_aside` had set aside."""
     for path in _files(spool.incoming):
-        if path.name.startswith(_ASIDE):
+        if path.name.startswith(ASIDE):
             with contextlib.suppress(OSError), folder_of(spool, path) as folder:
-                _give_back(folder, path.name, path.name.removeprefix(_ASIDE))
+                _give_back(folder, path.name, path.name.removeprefix(ASIDE))
 
 
 def set_aside(folder: int, name: str, signature: Signature) -> str | None:
@@ -191,7 +192,7 @@ def set_aside(folder: int, name: str, signature: Signature) -> str | None:
 
     A name too long for the prefix stays, and is compared where it is.
     """
-    aside = f"{_ASIDE}{name}"
+    aside = f"{ASIDE}{name}"
     if len(os.fsencode(aside)) > NAME_BYTES:
         aside = name
     os.rename(name, aside, src_dir_fd=folder, dst_dir_fd=folder)

@@ -17,13 +17,19 @@ import contextlib
 import ctypes
 import errno
 import os
+import re
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 FILE_MODE = 0o640
 DIRECTORY_MODE = 0o2750
+
+_T = TypeVar("_T")
+_SCRATCH_NAME = re.compile(r"\d+-[0-9a-f]{16}", re.ASCII)
+_TRIES = 5
 
 
 _FEW = 8
@@ -81,6 +87,20 @@ def make_directory(
         sync_directories(directory.parent)
 
 
+def within_directory(directory: Path, publish: Callable[[], _T], *, within: Path) -> _T:
+    """Make `directory` durably and `publish` into it; what that returns.
+
+    House-keeping may remove a directory that is still empty, then both are done again, so
+    `publish` must bear repetition. Raises FileNotFoundError if that does not help.
+    """
+    for _ in range(_TRIES - 1):
+        with contextlib.suppress(FileNotFoundError):
+            make_directory(directory, within=within, durable=True)
+            return publish()
+    make_directory(directory, within=within, durable=True)
+    return publish()
+
+
 def write_all(descriptor: int, data: bytes | memoryview) -> None:
     """Write the whole of `data`; a full disk writes a part of it and raises nothing at first."""
     view = memoryview(data)
@@ -118,6 +138,11 @@ def scratch_files(scratch: Path, contents: Sequence[bytes]) -> Iterator[list[Pat
         if not one_by_one:
             sync_file_system(scratch)
         yield paths
+
+
+def is_scratch(name: str) -> bool:
+    """Whether `name` is one that `scratch_file` gives; a crash leaves such a file."""
+    return _SCRATCH_NAME.fullmatch(name) is not None
 
 
 def publish(path: Path, data: bytes, *, scratch: Path, durable: bool = True) -> bool:

@@ -48,11 +48,14 @@ class PictureName:
 def publish_picture(spool: Spool, name: PictureName, png: bytes, thumbnail: bytes) -> bool:
     """Publish a picture durably, its thumbnail first; False if it was published before."""
     path = name.picture(spool)
-    durable.make_directory(path.parent, within=spool.gallery, durable=True)
-    with durable.scratch_file(spool.tmp, thumbnail, durable=True) as temporary:
-        durable.link(temporary, name.thumbnail(spool))
-    # Its sync of the folder makes both names durable.
-    return durable.publish(path, png, scratch=spool.tmp)
+
+    def publish() -> bool:
+        with durable.scratch_file(spool.tmp, thumbnail, durable=True) as temporary:
+            durable.link(temporary, name.thumbnail(spool))
+        # Its sync of the folder makes both names durable.
+        return durable.publish(path, png, scratch=spool.tmp)
+
+    return durable.within_directory(path.parent, publish, within=spool.gallery)
 
 
 def newest_first(spool: Spool) -> Iterator[PictureName]:

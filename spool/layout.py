@@ -22,7 +22,7 @@ MARKER = "spool.json"
 CANCEL_SLOT = "cancel"
 """The directory in active/ through which queued jobs are cancelled; not a slot of a daemon."""
 
-_LOCK_NAMES = frozenset({CANCEL_SLOT, "admissions", "feed", "intake"})
+_LOCK_NAMES = frozenset({CANCEL_SLOT, "admissions", "clean", "feed", "intake"})
 _SLOT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 _DROP_BOX_MODE = 0o3730  # others may add files, but neither list, read nor remove them
 MODES = {

@@ -10,7 +10,9 @@ stranger's name can lie where another's result.json or problem.json belongs.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
+import logging
 from pathlib import Path, PurePath
 
 from spool import durable
@@ -19,6 +21,8 @@ from spool.layout import Spool
 from spool.problems import Problem
 from spool.records import Record
 from spool.rejections import printable
+
+log = logging.getLogger(__name__)
 
 PROBLEM = "problem.json"
 RESULT = "result.json"
@@ -33,19 +37,22 @@ def deliver(spool: Spool, record: Record, drop_name: str) -> None:
     """Lay the result of a dropped job where an rsync fetches it; may be repeated after a crash."""
     folder = spool.outgoing / outgoing_name(drop_name) / record.job_id
     if not (folder / RESULT).exists():
-        _lay_out(spool, record, folder)
+        lay = functools.partial(_lay_out, spool, record, folder)
+        durable.within_directory(folder, lay, within=spool.outgoing)
     # Also where it exists: whoever laid it there may have died before its name was durable.
     durable.sync_directories(folder)
 
 
 def _lay_out(spool: Spool, record: Record, folder: Path) -> None:
-    durable.make_directory(folder, within=spool.outgoing, durable=True)
     scratch = _scratch(spool, folder)
+    sums = ""
     for image in record.images:
         name = PictureName.parse(image.filename)
-        if name is not None:
-            durable.link_or_copy(name.picture(spool), folder / image.filename, scratch=scratch)
-    sums = "".join(f"{image.sha256}  {image.filename}\n" for image in record.images)
+        if name is None or not name.picture(spool).exists():
+            log.warning("%s: was removed before it could be delivered", image.filename)
+            continue
+        durable.link_or_copy(name.picture(spool), folder / image.filename, scratch=scratch)
+        sums += f"{image.sha256}  {image.filename}\n"
     if sums:
         _lay(folder / "SHA256SUMS", sums.encode(), scratch)
     if record.error is not None:
@@ -58,9 +65,12 @@ def _lay_out(spool: Spool, record: Record, folder: Path) -> None:
 def deliver_problem(spool: Spool, drop_name: str, problem: Problem) -> None:
     """Say there why a dropped file was refused, in place of an earlier reason."""
     folder = spool.outgoing / outgoing_name(drop_name)
-    durable.make_directory(folder, within=spool.outgoing, durable=True)
-    report = {**problem.as_json(), "file": printable(drop_name)}
-    durable.replace(folder / PROBLEM, _encode(report), scratch=_scratch(spool, folder))
+    text = _encode({**problem.as_json(), "file": printable(drop_name)})
+
+    def lay() -> None:
+        durable.replace(folder / PROBLEM, text, scratch=_scratch(spool, folder))
+
+    durable.within_directory(folder, lay, within=spool.outgoing)
 
 
 def withdraw_problem(spool: Spool, drop_name: str) -> None:

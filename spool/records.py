@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections.abc import Iterator
@@ -80,8 +81,9 @@ class Record:
 def publish_record(spool: Spool, record: Record) -> Record:
     """Publish `record` durably, or return the one that the job has already: the first wins."""
     path = spool.record(record.job_id)
-    durable.make_directory(path.parent, within=spool.done, durable=True)
-    if durable.publish(path, record.encode(), scratch=spool.tmp):
+    data = record.encode()
+    publish = functools.partial(durable.publish, path, data, scratch=spool.tmp)
+    if durable.within_directory(path.parent, publish, within=spool.done):
         return record
     return Record.decode(path.read_bytes())
 

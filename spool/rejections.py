@@ -13,7 +13,10 @@ from pathlib import Path, PurePath
 from spool import durable
 from spool.drops import NAME_BYTES, READING, Signature, folder_of, set_aside
 from spool.layout import Spool
+from spool.locks import lock
 from spool.problems import Problem
+
+REPORT_SUFFIX = ".problem.json"
 
 
 def refuse(spool: Spool, path: Path, signature: Signature, problem: Problem, key: str) -> Path:
@@ -24,14 +27,17 @@ def refuse(spool: Spool, path: Path, signature: Signature, problem: Problem, key
     key>. Only regular files are kept: a link there would lead later ones out of the spool.
     """
     name = path.relative_to(spool.incoming)
-    target = _place_for(spool, name, signature, key)
     report = {**problem.as_json(), "file": printable(name.as_posix())}
     text = json.dumps(report, ensure_ascii=False, indent=1).encode() + b"\n"
-    durable.replace(_report_of(target), text, scratch=spool.tmp, durable=True)
-    # In a folder that is not ours to change, a stranger's file can be neither linked nor moved.
-    with contextlib.suppress(PermissionError), folder_of(spool, path) as folder:
-        _keep(folder, path.name, target, signature)
-    durable.sync_directories(target.parent)
+    # House-keeping holds it while it removes an old file of this name, or an empty folder.
+    with lock(spool, "admissions"):
+        target = _place_for(spool, name, signature, key)
+        durable.replace(_report_of(target), text, scratch=spool.tmp, durable=True)
+        # In a folder that is not ours to change, a stranger's file can be neither linked nor
+        # moved.
+        with contextlib.suppress(PermissionError), folder_of(spool, path) as folder:
+            _keep(folder, path.name, target, signature)
+        durable.sync_directories(target.parent)
     return target
 
 
@@ -60,17 +66,24 @@ def _place_for(spool: Spool, name: PurePath, signature: Signature, key: str) -> 
         durable.make_directory(folder, within=spool.rejected, durable=True)
     if not folder.is_dir():  # a refused file has the name of the folder
         folder = spool.rejected
-    target = folder / shortened(name.name, ".problem.json")
-    with contextlib.suppress(FileNotFoundError):
-        if target.lstat().st_ino != signature.inode:
-            target = folder / shortened(name.name, f"~{key[:8]}.problem.json", keep=f"~{key[:8]}")
+    target = folder / shortened(name.name, REPORT_SUFFIX)
+    # A drop may be named like another's report, which would replace it.
+    if name.name.endswith(REPORT_SUFFIX) or _is_another(target, signature):
+        target = folder / shortened(name.name, f"~{key[:8]}{REPORT_SUFFIX}", keep=f"~{key[:8]}")
     if _report_of(target).is_dir():
         target = spool.rejected / f"{key[:8]}.json"
     return target
 
 
+def _is_another(target: Path, signature: Signature) -> bool:
+    try:
+        return target.lstat().st_ino != signature.inode
+    except FileNotFoundError:
+        return False
+
+
 def _report_of(target: Path) -> Path:
-    return target.with_name(f"{target.name}.problem.json")
+    return target.with_name(f"{target.name}{REPORT_SUFFIX}")
 
 
 def _keep(folder: int, name: str, target: Path, signature: Signature) -> None:

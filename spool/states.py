@@ -115,3 +115,14 @@ def _places(spool: Spool) -> list[tuple[Status, Path]]:
 def job_ids_with_tickets(spool: Spool) -> set[str]:
     """The ids of all jobs that are queued, active or held."""
     return {name.job_id for _, directory in _places(spool) for name in scan(directory)}
+
+
+def unfinished_job_ids(spool: Spool) -> frozenset[str]:
+    """The ids of all jobs that have a ticket, or an acceptance under way.
+
+    An acceptance becomes a ticket, so those are read first. A ticket may move from a directory
+    not yet read to one already read, but not twice.
+    """
+    accepted = {name.removesuffix(".json") for name in os.listdir(spool.pending)}
+    first = job_ids_with_tickets(spool)
+    return frozenset(accepted | first | job_ids_with_tickets(spool))

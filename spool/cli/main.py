@@ -76,6 +76,12 @@ def _parser() -> argparse.ArgumentParser:
     watch.add_argument("job_ids", nargs="+", metavar="ID")
     for verb, text in _VERBS.items():
         add(verb, _order(verb), text).add_argument("job_ids", nargs="+", metavar="ID")
+    clean = add("clean", _clean, "Remove what is older than the configuration's [keep] says")
+    clean.add_argument("--dry-run", action="store_true", help="remove nothing, say what would be")
+    clean.add_argument("--json", action="store_true", help="print a JSON object")
+    doctor = add("doctor", _doctor, "Look for what is wrong with the spool and the machine")
+    doctor.add_argument("--no-gpu", action="store_true", help="do not ask torch for the GPUs")
+    doctor.add_argument("--json", action="store_true", help="print a JSON object")
     demo = add("demo", _demo, "Render two pictures on a fresh spool and show them over HTTP")
     demo.add_argument(
         "--port", type=int, default=8000, help="port of the page, 0 for any (%(default)s)"
@@ -168,6 +174,18 @@ def _order(verb: str) -> Command:
         return order(arguments, Verb(verb))
 
     return run
+
+
+def _clean(arguments: argparse.Namespace) -> int:
+    from spool.cli.clean import clean
+
+    return clean(arguments)
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from spool.cli.doctor import doctor
+
+    return doctor(arguments)
 
 
 def _demo(arguments: argparse.Namespace) -> int:

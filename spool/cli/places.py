@@ -27,9 +27,14 @@ def open_spool(arguments: argparse.Namespace) -> Spool:
     Root acts as the spool's owner from here on: files of root's in it would stop the daemon.
     """
     spool = Spool.open(spool_directory(arguments))
-    owner = spool.root.stat()
+    act_as_owner(spool.root)
+    return spool
+
+
+def act_as_owner(root: Path) -> None:
+    """Give up being root for the owner of `root`; anyone else stays who they are."""
+    owner = root.stat()
     if os.geteuid() == 0 and owner.st_uid != 0:
         os.setgroups([])
         os.setegid(owner.st_gid)
         os.seteuid(owner.st_uid)
-    return spool

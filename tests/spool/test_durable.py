@@ -271,3 +271,32 @@ def test_nothing_grows_where_the_spool_was(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         durable.make_directory(gone / "20261123" / "12", within=gone)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_directory_that_vanishes_while_it_is_made_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = tmp_path / "day" / "hour"
+    original = os.mkdir
+    removals = 0
+
+    def mkdir(path: str | Path, *arguments: Any) -> None:
+        nonlocal removals
+        if Path(path) == directory and removals < 2:
+            removals += 1
+            directory.parent.rmdir()
+        original(path, *arguments)
+
+    monkeypatch.setattr(os, "mkdir", mkdir)
+    made = durable.within_directory(
+        directory, lambda: (directory / "file").write_text("x"), within=tmp_path
+    )
+    assert made == 1
+    assert removals == 2
+
+
+def test_nothing_is_made_again_where_the_spool_is_gone(tmp_path: Path) -> None:
+    gone = tmp_path / "spool"
+    with pytest.raises(FileNotFoundError, match="the spool is gone"):
+        durable.within_directory(gone / "day", lambda: None, within=gone)
+    assert not gone.exists()

@@ -1,0 +1,1 @@
+"""What `genzo doctor` looks at: one function a question, which yields findings."""
