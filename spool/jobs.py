@@ -26,6 +26,7 @@ MAX_SEED = 2**53 - 1
 
 MAX_PROMPT_CHARS = 20_000
 MAX_COUNT = 100
+_MAX_LORAS = 16
 MAX_FAULTS = 20
 """How many faults of one request are told; 1 MB of unknown fields would grow to 60 MB of them."""
 
@@ -97,7 +98,7 @@ class JobRequest(BaseModel):
     height: Pixels | None = Field(None, description="Height in pixels; null takes the model's own")
     seed: Seed | None = Field(None, description="Seed of the first picture; null draws one")
     loras: tuple[LoraRequest, ...] = Field(
-        (), max_length=16, description="LoRAs to apply (SDXL only)"
+        (), max_length=_MAX_LORAS, description="LoRAs to apply (SDXL only)"
     )
     model: Label | None = Field(None, description="Name of a model; null takes the default one")
     steps: Steps | None = Field(None, description="Denoising steps; null takes the model's own")
@@ -146,14 +147,33 @@ def parse_request(document: object) -> JobRequest:
             f"the document is {kind}; a job is one JSON object, such as "
             '{"prompt": "a red circle on a white background"}',
         )
+    _refuse_many_unknown(document, JobRequest)
+    loras = document.get("loras")
+    for index, lora in enumerate(loras[: _MAX_LORAS + 1] if isinstance(loras, list) else ()):
+        if isinstance(lora, dict):
+            _refuse_many_unknown(lora, LoraRequest, "loras", index)
     try:
         return JobRequest.model_validate(document)
     except ValidationError as error:
-        faults = error.errors()
-        errors = tuple(_field_error(fault) for fault in faults[:MAX_FAULTS])
-        if len(faults) > MAX_FAULTS:
-            errors += (FieldError(f"and {len(faults) - MAX_FAULTS} more faults"),)
-        raise Problem.of_fields(errors) from None
+        raise _problem_of(error.errors()) from None
+
+
+def _refuse_many_unknown(
+    document: dict[str, Any], model: type[BaseModel], *location: str | int
+) -> None:
+    # pydantic would describe each of them before we cut the list.
+    unknown = [name for name in document if name not in model.model_fields]
+    if len(unknown) > MAX_FAULTS:
+        raise _problem_of(
+            [{"type": "extra_forbidden", "loc": (*location, name)} for name in unknown]
+        )
+
+
+def _problem_of(faults: list[Any]) -> Problem:
+    errors = tuple(_field_error(fault) for fault in faults[:MAX_FAULTS])
+    if len(faults) > MAX_FAULTS:
+        errors += (FieldError(f"and {len(faults) - MAX_FAULTS} more faults"),)
+    return Problem.of_fields(errors)
 
 
 def _field_error(fault: Any) -> FieldError:

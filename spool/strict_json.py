@@ -20,8 +20,9 @@ MAX_DIGITS = 400
 
 # A string, a comment, or a bracket: all that decides where comments are and how deep we stand.
 # An unclosed comment runs to the end, an unclosed string to the end of its line: searching the
-# close anew from each "/*" and each escaped quote would take n² steps.
-_TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"?|//[^\n]*|/\*.*?(?:\*/|\Z)|[\[{]|[\]}]', re.DOTALL)
+# close anew from each "/*" and each escaped quote would take n² steps. Possessive, since a way back
+# from each character of a string of a MiB would be remembered in 100 MiB.
+_TOKEN = re.compile(r'"(?:[^"\\\n]++|\\.)*+"?|//[^\n]*+|/\*.*?(?:\*/|\Z)|[\[{]|[\]}]', re.DOTALL)
 
 
 class _Fault(Exception):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from tests.bench.acceptance import acceptance
 from tests.bench.latency import claim_latencies_ms, stream_latencies_ms
 from tests.bench.statistics import median_interval, quantile
 from tests.bench.throughput import ratios
 
 _LOADS = (("4 steps, 64 px", 4, 64, 32, 0.90), ("20 steps, 256 px", 20, 256, 6, 0.97))
 _PAIRS = 7
+_FILES = 10_000
 
 
 def main() -> None:
@@ -34,6 +36,13 @@ def main() -> None:
                 f"90 % {quantile(latencies, 0.9):.2f} ms of {len(latencies)} (under {bound} ms)",
                 flush=True,
             )
+        many = acceptance(Path(home), _FILES)
+        answers = [quantile(many.answers_ms, share) for share in (0.5, 0.9)]
+        print(
+            f"{many.files} files renamed into incoming/ at once: all accepted in "
+            f"{many.seconds:.1f} s (under 60 s); HTTP meanwhile: median {answers[0]:.1f} ms, "
+            f"90 % {answers[1]:.1f} ms of {len(many.answers_ms)} (under 100 ms)"
+        )
 
 
 if __name__ == "__main__":
