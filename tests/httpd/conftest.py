@@ -91,6 +91,10 @@ class Served:
         base = f"http://127.0.0.1:{self.port}"
         self.client = httpx2.Client(base_url=base, timeout=TIMEOUT_SECONDS)
 
+    def log_text(self) -> str:
+        """What the server has logged so far, wherever its spool lies by now."""
+        return Path(f"/proc/{self.process.pid}/fd/2").read_text()
+
     def submit(self, prompt: str = "a red circle", **fields: Any) -> str:
         """Post a job; its id."""
         response = self.client.post("/api/generate", json={"prompt": prompt, **fields})

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
+from starlette.testclient import TestClient
 
+from httpd.application import create_application
 from httpd.bodies import PictureList
 from spool.gallery import PictureName
 from tests.httpd.conftest import Served, serving
@@ -108,7 +110,9 @@ def test_a_picture_outlives_its_record(served: Served, daemon: StandIn) -> None:
     job_id = served.submit("forgotten")
     daemon.render(job_id)
     served.spool.record(job_id).unlink()
-    (image,) = served.client.get("/api/images?limit=1").json()["images"]
+    # One that did not see it published, and so remembers nothing of it.
+    fresh = TestClient(create_application(served.spool), base_url="http://localhost")
+    (image,) = fresh.get("/api/images?limit=1").json()["images"]
     assert (image["job_id"], image["width"], image["metadata"]) == (job_id, 32, {})
     PictureName(job_id, 0).picture(served.spool).unlink()
 

@@ -156,6 +156,31 @@ def test_two_servers_share_a_spool(running: Served, spool: Spool) -> None:
     assert stop_server(other) == 0
 
 
+def test_it_serves_and_watches_another_spool_that_comes_in_place_of_the_first(
+    running: Served, spool: Spool
+) -> None:
+    spool.root.rename(spool.root.with_name("elsewhere"))
+    wait_for(lambda: "waiting for it" in running.log_text(), what="the log to say so")
+    assert running.client.get("/healthz").status_code == 200
+    report(Spool.create(spool.root))
+    daemon = StandIn(spool)
+    # It looks every two seconds whether there is a spool again.
+    time.sleep(3)
+    job_id = running.submit()
+    with running.listen(job_id) as events:
+        delays = []
+        run = daemon.begin(job_id)
+        run.step(0)
+        events.until(status="processing")
+        for step in range(1, 8):
+            began = time.monotonic()
+            run.step(step)
+            events.until(step=step)
+            delays.append(time.monotonic() - began)
+    daemon.slot.release()
+    assert sorted(delays)[3] < 0.5, "the steps come by polling"
+
+
 def test_it_listens_on_ipv6_too(spool: Spool) -> None:
     try:
         server = start_server(spool, "--host", "::1")

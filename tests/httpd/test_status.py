@@ -12,6 +12,8 @@ from httpd.bodies import Info
 from spool import ids
 from spool.catalogue import SlotState
 from spool.layout import Spool
+from spool.settings import DiskSettings, Settings
+from spool.states import scan
 from tests.httpd.conftest import Served
 from tests.httpd.stand_in import LORA, StandIn, parameter_schema, report
 from tests.httpd.test_generate import refused
@@ -67,6 +69,16 @@ def test_it_is_ready_while_a_slot_reports(local: TestClient, spool: Spool) -> No
     refused(local.get("/readyz"), 503, "0 is stopped")
     report(spool, heartbeat=ids.created_at("20200101T000000000-000000"))
     refused(local.get("/readyz"), 503, "last heard of")
+
+
+def test_it_is_not_ready_and_takes_no_job_while_the_disk_is_full(spool: Spool) -> None:
+    report(spool)
+    full = Settings(disk=DiskSettings(floor_bytes=1 << 60))
+    local = TestClient(create_application(spool, settings=full), base_url="http://localhost")
+    refused(local.get("/readyz"), 503, "the floor is")
+    refused(local.post("/api/generate", json={"prompt": "x"}), 507, "the floor is")
+    assert local.get("/healthz").status_code == 200
+    assert scan(spool.queued) == []
 
 
 def test_it_is_not_ready_while_the_spool_cannot_be_written(local: TestClient, spool: Spool) -> None:
