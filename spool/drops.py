@@ -15,6 +15,7 @@ from pathlib import Path, PurePath
 from spool.acceptance import key_of
 from spool.layout import Spool
 from spool.problems import Problem
+from spool.room import is_disk_error
 from spool.strict_json import MAX_BYTES
 
 NAME_BYTES = 255
@@ -43,9 +44,12 @@ class Signature:
         return cls(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
     def is_of(self, status: os.stat_result) -> bool:
-        """Whether `status` is of the same file, unwritten; a rename or a link changes its ctime."""
-        now = Signature.of(status)
-        return replace(now, ctime_ns=self.ctime_ns) == self
+        """Whether `status` is of the same file, unwritten."""
+        return self.is_as(Signature.of(status))
+
+    def is_as(self, other: Signature) -> bool:
+        """Whether `other` is the same file, unwritten; a rename or a link changes its ctime."""
+        return replace(other, ctime_ns=self.ctime_ns) == self
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,28 +84,37 @@ def may_be_job(path: PurePath) -> bool:
     return is_candidate(name) and not hidden and len(folders) <= MAX_FOLDERS
 
 
-def walk(directory: Path, deep: list[Path] | None = None) -> Iterator[Path]:
+def walk(directory: Path, unsearched: dict[Path, Problem] | None = None) -> Iterator[Path]:
     """Every candidate below `directory`, links and special files included, none followed.
 
-    Folders too deep to be searched are added to `deep`.
+    Folders that cannot be searched are added to `unsearched`, with the reason.
     """
-    return (path for path in _files(directory, deep) if is_candidate(path.name))
+    return (path for path in _files(directory, unsearched) if is_candidate(path.name))
 
 
-def _files(directory: Path, deep: list[Path] | None = None, folders: int = 0) -> Iterator[Path]:
+def _files(
+    directory: Path, unsearched: dict[Path, Problem] | None = None, folders: int = 0
+) -> Iterator[Path]:
     try:
         entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
+    except OSError as error:
+        # Gone, a link by now, closed to us, or a dead mount of a stranger's.
+        if is_disk_error(error):
+            raise
+        if unsearched is not None and isinstance(error, PermissionError):
+            unsearched[directory] = Problem("Not readable", "open it to the group (chmod g+rx)")
         return
     for entry in entries:
+        path = Path(entry.path)
         if not entry.is_dir(follow_symlinks=False):
-            yield Path(entry.path)
+            yield path
         elif entry.name.startswith("."):
             continue
         elif folders < MAX_FOLDERS:
-            yield from _files(Path(entry.path), deep, folders + 1)
-        elif deep is not None:
-            deep.append(Path(entry.path))
+            yield from _files(path, unsearched, folders + 1)
+        elif unsearched is not None:
+            why = f"more than {MAX_FOLDERS} folders; move its files further up"
+            unsearched[path] = Problem("Too deep", why)
 
 
 @contextmanager
@@ -128,9 +141,15 @@ def folder_of(spool: Spool, path: Path) -> Iterator[int]:
 
 
 def look(spool: Spool, path: Path) -> Signature:
-    """The signature of the file at `path`, a link itself if it is one."""
+    """The signature of the file at `path`, a link itself if it is one.
+
+    Raises FileNotFoundError if it is gone, also if a folder has taken its place.
+    """
     with folder_of(spool, path) as folder:
-        return Signature.of(os.stat(path.name, dir_fd=folder, follow_symlinks=False))
+        status = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
+    if stat.S_ISDIR(status.st_mode):
+        raise FileNotFoundError(errno.ENOENT, "a folder by now", str(path))
+    return Signature.of(status)
 
 
 def read(spool: Spool, path: Path) -> Drop:
@@ -157,6 +176,7 @@ def read(spool: Spool, path: Path) -> Drop:
                 status=413,
             )
         data = _read_up_to(descriptor, MAX_BYTES + 1)
+        status = os.fstat(descriptor)  # whoever writes meanwhile leaves another signature
     finally:
         os.close(descriptor)
     name = path.relative_to(spool.incoming).as_posix()
@@ -190,12 +210,16 @@ def restore_set_aside(spool: Spool) -> None:
 def set_aside(folder: int, name: str, signature: Signature) -> str | None:
     """Give the file of `signature` a dot-name, and return that; None if `name` is another's.
 
-    A name too long for the prefix stays, and is compared where it is.
+    A name too long for the prefix stays, and is compared where it is, as is one whose dot-name
+    a stranger has given to a folder.
     """
     aside = f"{ASIDE}{name}"
     if len(os.fsencode(aside)) > NAME_BYTES:
         aside = name
-    os.rename(name, aside, src_dir_fd=folder, dst_dir_fd=folder)
+    try:
+        os.rename(name, aside, src_dir_fd=folder, dst_dir_fd=folder)
+    except IsADirectoryError:
+        aside = name
     if signature.is_of(os.stat(aside, dir_fd=folder, follow_symlinks=False)):
         return aside
     if aside != name:
@@ -227,7 +251,7 @@ def _exists(name: str, folder: int) -> bool:
 def _not_regular() -> Problem:
     return Problem(
         "Not a regular file",
-        "a job is a regular file; links, pipes, sockets and devices are not opened",
+        "a job is a regular file; links, pipes, sockets and devices are not opened: send a copy",
         status=400,
     )
 

@@ -16,6 +16,7 @@ from filelock import Timeout
 from watchdog.events import FileMovedEvent, FileSystemEvent
 
 from spool import acceptance, drops
+from spool.batches import Ready, batches
 from spool.catalogue import Catalogue
 from spool.layout import Spool
 from spool.locks import lock
@@ -24,7 +25,7 @@ from spool.presence import Presence, SpoolGone, restore
 from spool.problems import Problem
 from spool.room import NoRoom, require_room
 from spool.settings import Settings
-from spool.taking import Ready, Taker, batches
+from spool.taking import Taker
 from spool.watch import arrived_at, watching
 
 log = logging.getLogger(__name__)
@@ -122,7 +123,7 @@ class Intake(threading.Thread):
             return
         waiting = (path for path in self._patience.waiting if path not in arrived)
         ready = list(self._ready([*arrived, *waiting], arrived))
-        for batch in batches(ready):
+        for batch in batches(self._spool, ready):
             if self._ended.is_set():
                 return
             for path in self._taker.take(batch):
@@ -136,20 +137,19 @@ class Intake(threading.Thread):
         self._restore()
         for job_id in acceptance.recover_admissions(self._spool):
             log.info("%s: accepted, completed after a crash or an error", job_id)
-        deep: list[Path] = []
-        found = list(drops.walk(self._spool.incoming, deep))
+        unsearched: dict[Path, Problem] = {}
+        found = list(drops.walk(self._spool.incoming, unsearched))
         self._patience.prune(found)
-        self._taker.prune([*found, *deep])
-        for folder in deep:
+        self._taker.prune([*found, *unsearched])
+        for folder, problem in unsearched.items():
             with self._taker.apart(folder):
-                raise Problem(
-                    "Too deep", f"more than {drops.MAX_FOLDERS} folders; move its files further up"
-                )
+                raise problem
         self._say("wait", "")
         return dict.fromkeys(found, False)
 
     def _restore(self) -> None:
-        self._say("restored", "; ".join(restore(self._spool)))
+        if self._say("restored", "; ".join(restore(self._spool))):
+            self._patience.reconsider()
 
     def _ready(self, paths: list[Path], arrived: dict[Path, bool]) -> Iterator[Ready]:
         for path in paths:
@@ -169,11 +169,13 @@ class Intake(threading.Thread):
         self._say("room", "")
         return True
 
-    def _say(self, topic: str, sentence: str) -> None:
-        """Log what is wrong about `topic` when it changes, and nothing while it stays."""
-        if self._said.get(topic, "") != sentence:
-            self._said[topic] = sentence
-            if sentence:
-                log.error("%s", sentence)
-            elif topic == "room":
-                log.info("there is room again: jobs are taken in")
+    def _say(self, topic: str, sentence: str) -> bool:
+        """Log what is wrong about `topic` when it changes, and nothing while it stays; which."""
+        if self._said.get(topic, "") == sentence:
+            return False
+        self._said[topic] = sentence
+        if sentence:
+            log.error("%s", sentence)
+        elif topic == "room":
+            log.info("there is room again: jobs are taken in")
+        return True

@@ -41,7 +41,8 @@ class Order:
 def order_key(spool: Spool, path: Path) -> str:
     """The key of the order at `path`; raises FileNotFoundError if it is gone."""
     status = _look(spool, path)
-    return key_of("order", path.name, status.st_size, status.st_mtime_ns)
+    # With the owner: a stranger's order, which is refused, must not make the owner's known.
+    return key_of("order", path.name, status.st_uid, status.st_size, status.st_mtime_ns)
 
 
 def obey(spool: Spool, order: Order, path: Path, key: str) -> Answer:

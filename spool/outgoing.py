@@ -3,8 +3,9 @@
     outgoing/<drop name>/<job_id>/   pictures, SHA256SUMS, and last of all result.json
     outgoing/<drop name>/problem.json    why the file was refused, until it is accepted
 
-No component of <drop name> ends in `.json`, and none in a sub-folder is named like a job: so no
-stranger's name can lie where another's result.json or problem.json belongs.
+No component of <drop name> ends in `.json`, and none in a sub-folder is named like a job (of a
+file that is so named, only rejected/ says that it was refused): so no stranger's name can lie
+where another's results belong.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from pathlib import Path, PurePath
 
 from spool import durable
 from spool.gallery import PictureName
+from spool.ids import is_job_id
 from spool.layout import Spool
 from spool.problems import Problem
 from spool.records import Record
-from spool.rejections import printable
+from spool.rejections import report
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +33,12 @@ RESULT = "result.json"
 def outgoing_name(drop_name: str) -> PurePath:
     """The folder below outgoing/ of a dropped file: its path without any `.json`."""
     return PurePath(*(_without_suffix(part) for part in PurePath(drop_name).parts))
+
+
+def is_reserved(drop_name: PurePath) -> bool:
+    """Whether the folder of a dropped file would lie in that of another's results."""
+    folders = outgoing_name(str(drop_name)).parts
+    return len(folders) > 1 and any(map(is_job_id, folders))
 
 
 def deliver(spool: Spool, record: Record, drop_name: str) -> None:
@@ -64,8 +72,10 @@ def _lay_out(spool: Spool, record: Record, folder: Path) -> None:
 
 def deliver_problem(spool: Spool, drop_name: str, problem: Problem) -> None:
     """Say there why a dropped file was refused, in place of an earlier reason."""
+    if is_reserved(PurePath(drop_name)):
+        return
     folder = spool.outgoing / outgoing_name(drop_name)
-    text = _encode({**problem.as_json(), "file": printable(drop_name)})
+    text = report(problem, drop_name)
 
     def lay() -> None:
         durable.replace(folder / PROBLEM, text, scratch=_scratch(spool, folder))
@@ -74,7 +84,7 @@ def deliver_problem(spool: Spool, drop_name: str, problem: Problem) -> None:
 
 
 def withdraw_problem(spool: Spool, drop_name: str) -> None:
-    """Remove the reason of an earlier refusal: the file was mended and is accepted."""
+    """Remove the reason of an earlier refusal: the file was mended and is taken."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         (spool.outgoing / outgoing_name(drop_name) / PROBLEM).unlink()
 

@@ -3,7 +3,7 @@
 `cp -p` and `rsync --inplace` write first and set mode and mtime last, scp and sftp write under
 the final name, and a writer may pause. So a file is taken when it is one whole JSON object (a
 strict prefix of one never is) and has not changed for STILL_SECONDS. What is not whole after
-REFUSE_SECONDS of stillness never will be.
+REFUSE_SECONDS of stillness never will be. An order is its name alone, and whole when it is still.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from spool import drops
 from spool.drops import Signature
 from spool.layout import Spool
+from spool.orders import Order
 from spool.problems import Problem
 from spool.strict_json import is_whole
 
@@ -29,7 +30,7 @@ class _Waiting:
 
     signature: Signature
     since: float
-    looked: bool = False
+    unfinished: bool = False
 
 
 class Patience:
@@ -46,7 +47,7 @@ class Patience:
         return list(self._waiting)
 
     def ready(self, path: Path, *, whole: bool) -> Signature | None:
-        """The signature of the file at `path` if it is to be taken or refused now.
+        """The signature of the file at `path` if it is to be taken, refused or obeyed now.
 
         `whole` says that it came by rename. Raises OSError, FileNotFoundError if it is gone.
         """
@@ -71,6 +72,10 @@ class Patience:
         self._waiting.pop(path, None)
         self._staying[path] = drops.look(self._spool, path)
 
+    def reconsider(self) -> None:
+        """The drop box was given back to us: what could not be removed may be now."""
+        self._staying.clear()
+
     def prune(self, present: Iterable[Path]) -> None:
         """Forget what is no longer among the files `present`."""
         there = frozenset(present)
@@ -87,11 +92,19 @@ class Patience:
         return now - waiting.since
 
     def _seems_finished(self, path: Path) -> bool:
-        """Whether a still file is one whole object, or can never become one. Looks once."""
+        """Whether a still file is an order, one whole object, or can never become one.
+
+        One that is not finished is not read again until it changes.
+        """
         waiting = self._waiting[path]
-        if waiting.looked:
+        if waiting.unfinished:
             return False
-        waiting.looked = True
+        waiting.unfinished = not self._is_finished(path)
+        return not waiting.unfinished
+
+    def _is_finished(self, path: Path) -> bool:
+        if Order.parse(self._spool, path) is not None:
+            return True
         try:
             data = drops.read(self._spool, path).data
         except Problem:

@@ -57,17 +57,30 @@ def restore(spool: Spool) -> list[str]:
     """Make the directories that are missing and give back the modes that matter; what was done.
 
     An rsync as root, or as the daemon's user, gives the drop box the mode of the directory it was
-    sent from; then strangers could list and read it, or drop nothing any more.
+    sent from, and as root its owner too; then strangers could list and read it, or drop nothing
+    any more. Only root can give the owner back: that of the spool.
     """
+    owner = spool.root.stat()
     done = []
     for name in DIRECTORIES:
         path = spool.root / name
         if not path.is_dir():
             durable.make_directory(path, within=spool.root, mode=MODES.get(name, 0o2750))
             done.append(f"{path} was missing and is made again")
-        elif name in MODES and (sentence := _restore_mode(path, MODES[name])):
-            done.append(sentence)
+        elif name in MODES:
+            done += filter(None, [_restore_owner(path, owner), _restore_mode(path, MODES[name])])
     return done
+
+
+def _restore_owner(path: Path, wanted: os.stat_result) -> str | None:
+    found = path.stat()
+    if os.geteuid() != 0 or (found.st_uid, found.st_gid) == (wanted.st_uid, wanted.st_gid):
+        return None
+    os.chown(path, wanted.st_uid, wanted.st_gid)
+    return (
+        f"{path} belonged to user {found.st_uid} and group {found.st_gid}, and belongs to user "
+        f"{wanted.st_uid} and group {wanted.st_gid} again"
+    )
 
 
 def _restore_mode(path: Path, mode: int) -> str | None:

@@ -27,8 +27,7 @@ def refuse(spool: Spool, path: Path, signature: Signature, problem: Problem, key
     key>. Only regular files are kept: a link there would lead later ones out of the spool.
     """
     name = path.relative_to(spool.incoming)
-    report = {**problem.as_json(), "file": printable(name.as_posix())}
-    text = json.dumps(report, ensure_ascii=False, indent=1).encode() + b"\n"
+    text = report(problem, name.as_posix())
     # House-keeping holds it while it removes an old file of this name, or an empty folder.
     with lock(spool, "admissions"):
         target = _place_for(spool, name, signature, key)
@@ -39,6 +38,19 @@ def refuse(spool: Spool, path: Path, signature: Signature, problem: Problem, key
             _keep(folder, path.name, target, signature)
         durable.sync_directories(target.parent)
     return target
+
+
+def report(problem: Problem, name: str) -> bytes:
+    """`problem` of the file `name` as JSON that a terminal can show, whatever a stranger wrote.
+
+    What is not printable stands there in JSON's own escapes.
+    """
+    document = {**problem.as_json(), "file": printable(name)}
+    text = json.dumps(document, ensure_ascii=False, indent=1) + "\n"
+    # Outside of strings there are no other controls than the ends of lines.
+    return "".join(
+        c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text
+    ).encode()
 
 
 def shortened(name: str, suffix: str = "", *, keep: str = "") -> str:
@@ -93,9 +105,13 @@ def _keep(folder: int, name: str, target: Path, signature: Signature) -> None:
         os.link(name, target, src_dir_fd=folder, follow_symlinks=False)
     except FileExistsError:
         return
-    except PermissionError:
-        # fs.protected_hardlinks forbids linking a stranger's file; we own the drop box, so
-        # moving it is allowed.
+    except OSError as error:
+        if error.errno == errno.EXDEV:  # a stranger's mount in the drop box
+            return
+        if error.errno not in {errno.EPERM, errno.EACCES, errno.EMLINK}:
+            raise
+        # fs.protected_hardlinks forbids linking a stranger's file, and he may have given it all
+        # the links it can have; we own the drop box, so moving it is allowed.
         aside = set_aside(folder, name, signature)
         if aside is None:
             return

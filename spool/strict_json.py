@@ -18,11 +18,15 @@ MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
 MAX_DIGITS = 400
 
-# A string, a comment, or a bracket: all that decides where comments are and how deep we stand.
-# An unclosed comment runs to the end, an unclosed string to the end of its line: searching the
-# close anew from each "/*" and each escaped quote would take n² steps. Possessive, since a way back
-# from each character of a string of a MiB would be remembered in 100 MiB.
-_TOKEN = re.compile(r'"(?:[^"\\\n]++|\\.)*+"?|//[^\n]*+|/\*.*?(?:\*/|\Z)|[\[{]|[\]}]', re.DOTALL)
+# A string, comments in a row, or a bracket: all that decides where comments are and how deep we
+# stand. An unclosed comment runs to the end, an unclosed string to the end of its line: searching
+# the close anew from each "/*" and each escaped quote would take n² steps. What is matched is
+# never given back (`*+`): to remember each character for that took a hundred times its size.
+_TOKEN = re.compile(
+    r'"(?:[^"\\\n]++|\\.)*+"?|(?:(?://[^\n]*+|/\*.*?(?:\*/|\Z))[ \t\r\n]*+)++|[\[{]|[\]}]',
+    re.DOTALL,
+)
+_NO_BREAK = re.compile(r"[^\n]")
 
 
 class _Fault(Exception):
@@ -43,9 +47,9 @@ def parse(data: bytes) -> Any:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise _malformed(f"byte {error.start}: not valid UTF-8") from None
+        raise _malformed(f"byte {error.start}: not valid UTF-8; save it as UTF-8") from None
     if not text.strip():
-        raise _malformed("byte 0: the document is empty")
+        raise _malformed("byte 0: the document is empty; write one JSON object")
     bare = _without_comments(text)
     try:
         document = json.loads(
@@ -57,8 +61,8 @@ def parse(data: bytes) -> Any:
         )
     except json.JSONDecodeError as error:
         offset = len(text[: error.pos].encode())
-        message = f"line {error.lineno}, column {error.colno} (byte {offset}): {error.msg.lower()}"
-        raise _malformed(message) from None
+        place = f"line {error.lineno}, column {error.colno} (byte {offset})"
+        raise _malformed(f"{place}: {error.msg.lower()}; mend it there") from None
     except _Fault as fault:
         raise _malformed(str(fault)) from None
     _refuse_surrogates(document)
@@ -88,11 +92,13 @@ def _without_comments(text: str) -> str:
             depth += 1
             if depth > MAX_DEPTH:
                 offset = len(text[: token.start()].encode())
-                raise _malformed(f"byte {offset}: nested deeper than {MAX_DEPTH} levels")
+                raise _malformed(
+                    f"byte {offset}: nested deeper than {MAX_DEPTH} levels; a job needs 3"
+                )
         elif first in "]}":
             depth -= 1
         elif first == "/":
-            pieces += text[end : token.start()], re.sub(r"[^\n]", " ", token[0])
+            pieces += text[end : token.start()], _NO_BREAK.sub(" ", token[0])
             end = token.end()
     pieces.append(text[end:])
     return "".join(pieces)
@@ -114,7 +120,7 @@ def _no_constant(name: str) -> float:
 def _finite_float(literal: str) -> float:
     value = float(literal)
     if value in (float("inf"), float("-inf")):
-        raise _Fault(f"the number {literal[:40]} is too large")
+        raise _Fault(f"the number {literal[:40]} is too large; write a smaller one")
     return value
 
 

@@ -1,9 +1,9 @@
 """Taking whole files from the drop box: into the queue, into rejected/, or obeyed as an order.
 
 Many are taken together, since their tickets then share their syncs: read and checked one by one,
-accepted at once, removed one by one. A crash anywhere leaves each file in incoming/ or already
-known by its key, so that nothing is lost and nothing taken twice. What is at fault in one file
-never stops another.
+accepted at once, the others refused or obeyed behind them, removed one by one. A crash anywhere
+leaves each file in incoming/ or already known by its key, so that nothing is lost and nothing
+taken twice. What is at fault in one file never stops another.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from spool import acceptance, drops, durable, outgoing, rejections
 from spool.acceptance import Sender, key_of
+from spool.batches import Ready
 from spool.catalogue import Catalogue
 from spool.drops import Drop, Signature
 from spool.ids import is_job_id
@@ -25,32 +27,27 @@ from spool.patience import Patience
 from spool.problems import Problem
 from spool.room import is_disk_error
 from spool.states import job_ids_with_tickets
-from spool.strict_json import MAX_BYTES, parse
+from spool.strict_json import parse
 from spool.tickets import Ticket
 
 log = logging.getLogger(__name__)
 
-Ready = tuple[Path, Signature]
-"""A file to be taken, as it was when it was found whole."""
-
-BATCH_FILES = 256
-BATCH_BYTES = 8 * MAX_BYTES
+Refusal = tuple[Path, Signature, Problem, str]
+"""A file that is refused, why, and the key by which it is known from then on."""
 
 
-def batches(ready: Iterable[Ready]) -> Iterator[list[Ready]]:
-    """`ready` in lists that are bounded in number and in the memory that reading them takes."""
-    batch: list[Ready] = []
-    size = 0
-    for path, signature in ready:
-        # What is larger than a job may be is refused unread.
-        weight = min(signature.size, MAX_BYTES)
-        if batch and (len(batch) == BATCH_FILES or size + weight > BATCH_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append((path, signature))
-        size += weight
-    if batch:
-        yield batch
+@dataclass(frozen=True, slots=True)
+class _Sorted:
+    """The files of a batch: to be accepted, to be refused, and dealt with already."""
+
+    drawn: list[tuple[Drop, Ticket]] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+    done: list[Ready] = field(default_factory=list)
+
+
+def _bare(problem: Problem) -> Problem:
+    """`problem` without the frames it was raised through: they hold all that was read."""
+    return Problem(problem.title, problem.detail, status=problem.status, errors=problem.errors)
 
 
 class Taker:
@@ -81,19 +78,31 @@ class Taker:
             return []
 
     def _take(self, batch: list[Ready]) -> list[Path]:
-        drawn, done = self._read_all(batch)
-        new = acceptance.admit_all(self._spool, [ticket for _, ticket in drawn]) if drawn else []
-        for (drop, ticket), is_new in zip(drawn, new, strict=True):
-            if is_new:
-                shown = rejections.printable(drop.name)
-                log.info("%s: accepted from incoming/%s", ticket.job_id, shown)
-            done.append((drop.path, drop.signature))
+        orders = [ready for ready in batch if Order.parse(self._spool, ready[0]) is not None]
+        files = self._read_all([ready for ready in batch if ready not in orders])
+        self._accept(files.drawn)
+        done = files.done + [(drop.path, drop.signature) for drop, _ in files.drawn]
+        for path, signature, problem, key in files.refused:
+            with self.apart(path):
+                self._refuse(path, signature, problem, key)
+                done.append((path, signature))
+        for path, signature in orders:
+            with self.apart(path):
+                self._obey(path, signature)
+                done.append((path, signature))
         replaced = []
         for path, signature in done:
             with self.apart(path):
                 if not self._discard(path, signature):
                     replaced.append(path)
         return replaced
+
+    def _accept(self, drawn: list[tuple[Drop, Ticket]]) -> None:
+        new = acceptance.admit_all(self._spool, [ticket for _, ticket in drawn]) if drawn else []
+        for (drop, ticket), is_new in zip(drawn, new, strict=True):
+            if is_new:
+                shown = rejections.printable(drop.name)
+                log.info("%s: accepted from incoming/%s", ticket.job_id, shown)
 
     @contextmanager
     def apart(self, path: Path) -> Iterator[None]:
@@ -135,53 +144,51 @@ class Taker:
         wishes = any(is_job_id(path.stem) for path, _ in batch)
         return frozenset(job_ids_with_tickets(self._spool) if wishes else ())
 
-    def _read_all(self, batch: list[Ready]) -> tuple[list[tuple[Drop, Ticket]], list[Ready]]:
-        """The tickets to be accepted, and what is dealt with already."""
+    def _read_all(self, batch: list[Ready]) -> _Sorted:
         catalogue = self._catalogue()
         living = self._living(batch)
-        drawn: list[tuple[Drop, Ticket]] = []
-        done: list[Ready] = []
+        files = _Sorted()
         try:
             for path, signature in batch:
                 with self.apart(path):
-                    result = self._read(path, signature, catalogue, living)
-                    if isinstance(result, Signature):
-                        done.append((path, result))
-                    else:
-                        drawn.append(result)
+                    self._read(path, signature, catalogue, living, files)
         except OSError:
-            durable.remove(self._spool.events(ticket.job_id) for _, ticket in drawn)
+            durable.remove(self._spool.events(ticket.job_id) for _, ticket in files.drawn)
             raise
-        return drawn, done
+        return files
 
     def _read(
-        self, path: Path, signature: Signature, catalogue: Catalogue, living: frozenset[str]
-    ) -> tuple[Drop, Ticket] | Signature:
-        """The ticket to be accepted for a file, or its signature if it is dealt with."""
-        order = Order.parse(self._spool, path)
-        if order is not None:
-            self._obey(order, path, signature)
-            return signature
+        self,
+        path: Path,
+        signature: Signature,
+        catalogue: Catalogue,
+        living: frozenset[str],
+        files: _Sorted,
+    ) -> None:
+        """Read one file and put it where it belongs among `files`."""
         try:
             drop = self._open(path)
         except Problem as problem:
             shown = rejections.printable(str(self._name(path)))
             key = key_of("drop", shown, signature.size, signature.mtime_ns)
-            self._refuse(path, signature, problem, key)
-            return signature
-        if acceptance.is_known(self._spool, drop.key):
-            return drop.signature
-        try:
-            return drop, self._draw(drop, catalogue, living)
-        except Problem as problem:
-            self._refuse(drop.path, drop.signature, problem, drop.key)
-            return drop.signature
+            files.refused.append((path, signature, _bare(problem), key))
+            return
+        if not signature.is_as(drop.signature):
+            # It is being written again. The removal finds that out, and leaves it.
+            files.done.append((path, signature))
+        elif acceptance.is_known(self._spool, drop.key):
+            files.done.append((path, drop.signature))
+        else:
+            try:
+                files.drawn.append((drop, self._draw(drop, catalogue, living)))
+            except Problem as problem:
+                files.refused.append((path, drop.signature, _bare(problem), drop.key))
 
     def _open(self, path: Path) -> Drop:
         name = self._name(path)
         if not drops.is_utf8(name):
             raise Problem("Bad file name", "the file's name is not valid UTF-8; rename it")
-        if len(name.parts) > 1 and any(is_job_id(Path(part).stem) for part in name.parts):
+        if outgoing.is_reserved(name):
             raise Problem(
                 "Reserved name", "in a sub-folder nothing may be named like a job's id; rename it"
             )
@@ -201,15 +208,17 @@ class Taker:
         sender = Sender("drop", drop.owner_uid, drop.name, drop.key, wish)
         return acceptance.draw_ticket(self._spool, request, catalogue, sender)
 
-    def _obey(self, order: Order, path: Path, signature: Signature) -> None:
+    def _obey(self, path: Path, signature: Signature) -> None:
+        order = Order.parse(self._spool, path)
         key = order_key(self._spool, path)
-        if acceptance.is_known(self._spool, key):
+        if order is None or acceptance.is_known(self._spool, key):
             return
         try:
             answer = obey(self._spool, order, path, key)
         except Problem as problem:
             self._refuse(path, signature, problem, key)
             return
+        outgoing.withdraw_problem(self._spool, path.name)
         acceptance.remember_order(self._spool, key, path.name)
         log.info("%s: %s by a dropped order (%s)", answer.job_id, answer.status, order.verb)
 
@@ -229,8 +238,8 @@ class Taker:
         except PermissionError:
             self._patience.leave(path)
             log.warning(
-                "%s stays: its folder is not ours to change; it was dealt with and will not be "
-                "looked at again until it changes",
+                "%s stays: its folder is not ours to change, or it is immutable; it was dealt with "
+                "and will not be looked at again until it changes",
                 rejections.printable(str(path)),
             )
             return True

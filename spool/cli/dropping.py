@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 
 from spool import durable
 from spool.layout import Spool
@@ -15,7 +16,8 @@ def may_write(spool: Spool) -> bool:
 
 def drop(spool: Spool, name: str, data: bytes) -> None:
     """Drop `data` as `name`, whole at once: written under a dot-name, then renamed."""
-    temporary = spool.incoming / f".{name}"
+    # A dot-name that no stranger can guess, and take before us.
+    temporary = spool.incoming / f".{name}.{secrets.token_hex(4)}"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, durable.FILE_MODE)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)

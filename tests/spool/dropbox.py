@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Literal
 
-from spool import states
+import pytest
+
+from spool import intake, patience, states
 from spool.catalogue import Catalogue
 from spool.intake import Intake
 from spool.layout import Spool
+from spool.outgoing import PROBLEM, outgoing_name
 from spool.settings import DiskSettings, Settings
 from spool.tickets import Ticket
 from tests.spool.samples import MODEL
@@ -60,6 +65,40 @@ def left_over(spool: Spool) -> list[str]:
 def reason(spool: Spool, name: str) -> str:
     report = json.loads((spool.rejected / f"{name}.problem.json").read_bytes())
     return str(report["detail"])
+
+
+def delivered_reason(spool: Spool, name: str) -> str | None:
+    """What an rsync fetches of why the drop `name` was refused; None if there is no reason."""
+    try:
+        report = json.loads((spool.outgoing / outgoing_name(name) / PROBLEM).read_bytes())
+    except FileNotFoundError:
+        return None
+    return str(report["detail"])
+
+
+def rejected(spool: Spool) -> list[str]:
+    """The names of the refused files that were kept, without their reasons."""
+    return sorted(
+        path.relative_to(spool.rejected).as_posix()
+        for path in spool.rejected.rglob("*")
+        if not path.is_dir() and not path.name.endswith(".problem.json")
+    )
+
+
+def moved_in(spool: Spool, name: str, content: str = JOB) -> Path:
+    """Drop a file whole at once, by a rename, which intake sees at once."""
+    temporary = spool.incoming / f".{name.replace('/', '_')}.{secrets.token_hex(4)}"
+    temporary.write_text(content)
+    return temporary.rename(spool.incoming / name)
+
+
+def hasten(patch: pytest.MonkeyPatch) -> None:
+    """Let an intake wait for nothing long."""
+    patch.setattr(patience, "STILL_SECONDS", 0.3)
+    patch.setattr(patience, "REFUSE_SECONDS", 1.0)
+    patch.setattr(intake, "SCAN_SECONDS", 0.5)
+    patch.setattr(intake, "_LOOK_SECONDS", 0.05)
+    patch.setattr(intake, "_TAKE_OVER_SECONDS", 0.1)
 
 
 class Log(logging.Handler):

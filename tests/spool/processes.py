@@ -40,10 +40,12 @@ def genzo(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str
     )
 
 
-def genzo_as(user: int, *arguments: object) -> subprocess.CompletedProcess[str]:
+def genzo_as(
+    user: int, *arguments: object, groups: tuple[int, ...] = ()
+) -> subprocess.CompletedProcess[str]:
     """Run genzo with `arguments` as another user, in a fork of this process."""
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        with child(_run_as, user, arguments, out.fileno(), err.fileno()) as process:
+        with child(_run_as, user, groups, arguments, out.fileno(), err.fileno()) as process:
             process.join(30)
             status = process.exitcode
         for file in (out, err):
@@ -51,17 +53,19 @@ def genzo_as(user: int, *arguments: object) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess([], status, out.read(), err.read())
 
 
-def _run_as(user: int, arguments: tuple[object, ...], out: int, err: int) -> None:
-    become(user)
+def _run_as(
+    user: int, groups: tuple[int, ...], arguments: tuple[object, ...], out: int, err: int
+) -> None:
+    become(user, *groups)
     with open(out, "w", closefd=False) as stdout, open(err, "w", closefd=False) as stderr:
         sys.argv = ["genzo", *map(str, arguments)]
         with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
             command_line.main()
 
 
-def become(user: int) -> None:
-    """Give up being root, in a child."""
-    os.setgroups([])
+def become(user: int, *groups: int) -> None:
+    """Give up being root, in a child, for a user who is a member of `groups` too."""
+    os.setgroups(groups)
     os.setresgid(user, user, user)
     os.setresuid(user, user, user)
 
