@@ -1,0 +1,56 @@
+"""GGUF: networks whose weights stay quantised in memory and are restored layer by layer.
+
+diffusers has the layers; how it gets there from a file is written for the widths of the real
+models, so the names are converted here as for any other file.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from daemon import libraries
+from daemon.weights.contents import Contents, Part
+from daemon.weights.conversion import convert
+from daemon.weights.networks import compare_names, empty_module
+
+
+def build_quantised(
+    contents: Contents, part: Part, class_name: str, config: Mapping[str, Any], dtype: torch.dtype
+) -> torch.nn.Module:
+    """One part of a GGUF file as the module `class_name` that computes in `dtype`, on the CPU.
+
+    Raises WeightsError naming tensors that are missing or unexpected.
+    """
+    diffusers = libraries.diffusers()
+    loading: Any = importlib.import_module("diffusers.models.model_loading_utils")
+    quantizers: Any = importlib.import_module("diffusers.quantizers")
+    path, prefix = contents.header.path, contents.parts[part]
+    checkpoint = loading.load_gguf_checkpoint(str(path))
+    tensors = {name: checkpoint[prefix + name] for name in contents.names(part)}
+    module = empty_module(class_name, config)
+    expected = module.state_dict()
+    if not tensors.keys() <= expected.keys():
+        tensors = convert(part, class_name, tensors, config, path)
+    compare_names(path, class_name, expected.keys(), tensors.keys())
+    quantizer = quantizers.DiffusersAutoQuantizer.from_config(
+        diffusers.GGUFQuantizationConfig(compute_dtype=dtype)
+    )
+    quantizer.preprocess_model(
+        model=module, device_map=None, state_dict=tensors, keep_in_fp32_modules=[]
+    )
+    loading.load_model_dict_into_meta(
+        module,
+        tensors,
+        dtype=dtype,
+        device_map={"": torch.device("cpu")},
+        hf_quantizer=quantizer,
+        keep_in_fp32_modules=[],
+        unexpected_keys=[],
+    )
+    quantizer.postprocess_model(module)
+    module.eval()
+    return module
