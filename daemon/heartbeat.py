@@ -25,6 +25,7 @@ class Heartbeat:
         self._models = models
         self._device = device
         self._last = float("-inf")
+        self._looked = time.monotonic()
         self._job_id: str | None = None
 
     def say(self, state: SlotState) -> None:
@@ -41,6 +42,9 @@ class Heartbeat:
     def _publish(self, state: SlotState, job_id: str | None) -> None:
         self._last = time.monotonic()
         self._job_id = job_id
+        if self._last - self._looked > HEARTBEAT_SECONDS:
+            self._looked = self._last
+            self._models.refresh()
         report = SlotReport(
             slot=self._slot,
             state=state,

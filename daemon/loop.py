@@ -127,7 +127,7 @@ class Loop:
             check()
             job = self._resolve(claim.ticket)
             model = self._models.load(job.model)
-            publication.start(job)
+            publication.start(job, model.warnings(job))
             self._publisher.submit(publication.claim.sync)
             self._draw(publication, job, model, check)
             publication.rendered()
@@ -184,7 +184,9 @@ class Loop:
                 latents = model.denoise(job, job.seed + index, reporter.on_step)
                 image = model.decode(latents)
                 check()
-                self._publisher.submit(partial(publication.publish, index, image, model))
+                # Described here: by the time it is published the model may do other things.
+                render = model.describe(job)
+                self._publisher.submit(partial(publication.publish, index, image, model, render))
 
     def _without_disk(self, publication: Publication, error: Exception) -> Callable[[], None]:
         """What becomes of a job whose progress cannot be written. Raises `error` if for good."""

@@ -5,11 +5,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
+from daemon.errors import ModelError
 from daemon.families import Model, ModelSpec, load, parameters_of
 from daemon.families.folders import read_card
+from daemon.loras import LoraFolder
+from daemon.weights.places import located
 from spool.catalogue import Catalogue, ModelEntry
 from spool.settings import DaemonSettings, ModelSettings
 
@@ -29,14 +33,50 @@ def specs_of(models: Sequence[ModelSettings], daemon: DaemonSettings) -> tuple[M
 class Models:
     """The models that a slot serves, of which the one used last is in memory.
 
-    Raises ModelError at once if one of them cannot be described.
+    One that cannot be described is told in the log and left out. Raises ModelError at once if
+    that leaves none.
     """
 
     def __init__(self, specs: Sequence[ModelSpec]) -> None:
-        self._specs = {spec.name: spec for spec in specs}
-        self.entries = tuple(_entry(spec) for spec in specs)
-        self.catalogue = Catalogue({entry.name: entry for entry in self.entries})
+        self._specs: dict[str, ModelSpec] = {}
+        described = []
+        faults = []
+        for named in specs:
+            try:
+                spec = located(named)
+                described.append(_entry(spec))
+            except ModelError as error:
+                faults.append(str(error))
+            else:
+                self._specs[spec.name] = spec
+        if not described:
+            raise ModelError("; ".join(faults))
+        for fault in faults:
+            log.error("%s; the other models are served", fault)
+        self._folders = {
+            spec.name: LoraFolder(spec.loras, spec.family) for spec in self._specs.values()
+        }
+        self._described = tuple(described)
+        self._told: set[str] = set()
+        self._list_loras()
         self._loaded: Model | None = None
+
+    def refresh(self) -> None:
+        """Find the LoRAs that were added or taken away since; cheap where none were."""
+        changed = [folder.refresh() for folder in self._folders.values()]
+        if any(changed):
+            self._list_loras()
+
+    def _list_loras(self) -> None:
+        reports = {report for folder in self._folders.values() for report in folder.reports()}
+        for report in sorted(reports - self._told):
+            log.warning("%s", report)
+        self._told = reports
+        self.entries = tuple(
+            replace(entry, available_loras=self._folders[entry.name].available())
+            for entry in self._described
+        )
+        self.catalogue = Catalogue({entry.name: entry for entry in self.entries})
 
     def __contains__(self, name: object) -> bool:
         return name in self._specs

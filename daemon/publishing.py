@@ -12,7 +12,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -101,11 +101,12 @@ class Publication:
         self._started_at: str | None = None
         self._started = time.monotonic()
 
-    def start(self, job: ResolvedJob) -> None:
-        """Count the start of `job`; from here on the GPU works."""
+    def start(self, job: ResolvedJob, warnings: Iterable[str] = ()) -> None:
+        """Count the start of `job`; from here on the GPU works. Its record will have `warnings`."""
         self.claim = self.claim.start()
         self._starts = self.claim.name.starts
         self._job = job
+        self._warnings.extend(warnings)
         self._started_at = ids.now()
         self._started = time.monotonic()
 
@@ -120,16 +121,17 @@ class Publication:
         """Whether an earlier start of the job has published its picture `index`."""
         return self.name(index).picture(self.claim.spool).exists()
 
-    def publish(self, index: int, image: Image, model: Model) -> None:
+    def publish(self, index: int, image: Image, model: Model, render: dict[str, Any]) -> None:
         """Encode the picture and publish it, its thumbnail and its line in the feed.
 
-        Raises OSError where the disk fails; for a full one the job goes back to the queue at its
-        end. Any other fault is the picture's and fails the job: it would end every daemon that
-        came to publish it.
+        `render` is the model's description of the job, made when it was rendered. Raises OSError
+        where the disk fails; for a full one the job goes back to the queue at its end. Any other
+        fault is the picture's and fails the job: it would end every daemon that came to publish
+        it.
         """
         try:
             if not self._is_full:
-                self._publish(index, image, model)
+                self._publish(index, image, model, render)
         except OSError as error:
             self._note_full(error)
         except Exception as error:
@@ -137,15 +139,14 @@ class Publication:
             detail = f"picture {index}: {type(error).__name__}: {error}"[:2000]
             self._fault = Problem("Publishing failed", detail, status=500)
 
-    def _publish(self, index: int, image: Image, model: Model) -> None:
+    def _publish(self, index: int, image: Image, model: Model, render: dict[str, Any]) -> None:
         assert self._job is not None
         if all(low == high for low, high in _extrema(image)):
             self._warnings.append(f"picture {index} has one colour only; try another seed or steps")
         seed = self._job.seed + index
-        text = infotext(
-            self._job, seed, model.sampler_label(self._job), self._job.model, f"genzo {VERSION}"
-        )
-        png = encode_png(image, text, self._private(index, model))
+        label = model.sampler_label(self._job)
+        text = infotext(self._job, seed, label, self._job.model, f"genzo {VERSION}", render)
+        png = encode_png(image, text, self._private(index, render))
         publish_picture(self.claim.spool, self.name(index), png, encode_thumbnail(image))
         self._enter(index, png, image.size)
 
@@ -237,7 +238,7 @@ class Publication:
         winner = finish(self.claim, record_of(replace(self.claim.ticket, job=self._job), outcome))
         log.info("%s: %s in %.2f s", winner.job_id, winner.status, seconds)
 
-    def _private(self, index: int, model: Model) -> dict[str, Any]:
+    def _private(self, index: int, render: dict[str, Any]) -> dict[str, Any]:
         assert self._job is not None
         return {
             "format": 1,
@@ -246,7 +247,7 @@ class Publication:
             "seed": self._job.seed + index,
             "request": self.claim.ticket.request.model_dump(mode="json", exclude_unset=True),
             "job": self._job.model_dump(mode="json"),
-            "render": model.describe(self._job),
+            "render": render,
             "genzo": VERSION,
         }
 

@@ -18,15 +18,25 @@ class Autoencoder:
     def __init__(self, vae: Vae) -> None:
         self._vae = vae
         self._scale: float = vae.config.scaling_factor
+        self._shift: float | None = vae.config.shift_factor
         # Asked of the VAE each time, these two would walk through all of its modules.
         self._device = vae.device
         self.dtype = vae.dtype
         self.scale_factor = 2 ** (len(vae.config.block_out_channels) - 1)
 
     def lower(self, dtype: torch.dtype) -> None:
-        """Run in this dtype from now on, unless the VAE's config says that it needs float32."""
-        if dtype != self.dtype and not self._vae.config.force_upcast:
-            self._to(dtype)
+        """Run in this dtype from now on, unless the VAE's config says that it needs float32.
+
+        It says so (`force_upcast`) of float16 only: bfloat16 reaches as far as float32 does.
+        """
+        if dtype != torch.float16 or not self._vae.config.force_upcast:
+            self.to(dtype)
+
+    def to(self, dtype: torch.dtype) -> None:
+        """Run in this dtype from now on, whatever the VAE's config says."""
+        if dtype != self.dtype:
+            self._vae.to(dtype)
+            self.dtype = dtype
 
     @torch.inference_mode()
     def encode(self, pictures: torch.Tensor) -> torch.Tensor:
@@ -34,6 +44,8 @@ class Autoencoder:
         pictures = pictures.to(self._device, self.dtype)
         latents = self._vae.encode(pictures, return_dict=False)[0].mode()
         scale = self._scale
+        if self._shift is not None:
+            return (latents - self._shift) * scale
         spread = self._mean_and_std(latents)
         if spread is None:
             return latents * scale
@@ -59,22 +71,20 @@ class Autoencoder:
 
     def _decode_in_float32(self, latents: torch.Tensor) -> torch.Tensor:
         dtype = self.dtype
-        self._to(torch.float32)
+        self.to(torch.float32)
         try:
             return self._decode(latents)
         finally:
-            self._to(dtype)
-
-    def _to(self, dtype: torch.dtype) -> None:
-        self._vae.to(dtype)
-        self.dtype = dtype
+            self.to(dtype)
 
     def _decode(self, latents: torch.Tensor) -> torch.Tensor:
         latents = latents.to(self._device, self.dtype)
         scale = self._scale
         spread = self._mean_and_std(latents)
         # The pipeline's operations in the pipeline's order: another order rounds differently.
-        if spread is None:
+        if self._shift is not None:
+            latents = latents / scale + self._shift
+        elif spread is None:
             latents = latents / scale
         else:
             mean, std = spread

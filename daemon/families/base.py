@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from spool.jobs import JobRequest, ResolvedJob
 
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 class ModelSpec:
     """A model as the configuration names it: a family, weights, and departures from defaults.
 
-    `weights` is a model folder of the family. What is None here, the folder's `genzo.json`
-    decides, and after it the family. `device` is auto, cpu, cuda or cuda:N; `dtype` is float32,
-    float16 or bfloat16, None taking float32 on a CPU and float16 on a GPU. Sizes are in pixels.
+    `weights` is a file, a model folder, or an id in the hub cache. What is None here, the
+    folder's `genzo.json` decides, and after it the family. `device` is auto, cpu, cuda or cuda:N;
+    `dtype` and `vae_dtype` are float32, float16 or bfloat16. Sizes are in pixels. The rest is as
+    docs/configuration.md says.
     """
 
     name: str
@@ -35,8 +36,22 @@ class ModelSpec:
     sampler: str | None = None
     width: int | None = None
     height: int | None = None
+    loras: Path | None = None
+    config: Path | None = None
+    text_encoder: Path | None = None
+    text_encoder_2: Path | None = None
+    vae: Path | None = None
+    tokenizer: Path | None = None
+    hub_cache: Path | None = None
+    allow_download: bool = False
+    variant: str | None = None
+    shift: float | None = None
+    timestep_spacing: str | None = None
+    prediction_type: str | None = None
+    zero_snr: bool | None = None
     device: str = "auto"
     dtype: str | None = None
+    vae_dtype: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +88,10 @@ class Model(Protocol):
         """The number of timesteps that the scheduler takes for one picture of the job."""
         ...
 
+    def warnings(self, job: ResolvedJob) -> tuple[str, ...]:
+        """What of the job is rendered otherwise than its user may expect, in sentences."""
+        ...
+
     def sampler_label(self, job: ResolvedJob) -> str:
         """The name under which other programs know the job's sampler."""
         ...
@@ -91,8 +110,13 @@ class Model(Protocol):
         """
         ...
 
-    def describe(self, job: ResolvedJob | None = None) -> dict[str, str]:
-        """What made the pixels: dtypes, device, GPU, library versions; with a job its scheduler."""
+    def describe(self, job: ResolvedJob | None = None) -> dict[str, Any]:
+        """What made the pixels: dtypes, device, GPU, library versions; with a job its scheduler.
+
+        With the job that was denoised last, if it has LoRAs, also `effective_prompt`, which is
+        what was encoded, and `loras`, what was applied: id, weight, file, sha256, a1111_hash and
+        the number of modules changed in each component.
+        """
         ...
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from daemon.errors import ModelError
 from daemon.families.base import ModelSpec
+from daemon.weights.layouts import config_of, inspect
 from spool.jobs import Guidance, Label, Pixels, Prompt, Steps
 
 CARD = "genzo.json"
@@ -38,7 +39,7 @@ def read_card(spec: ModelSpec) -> Card:
     Raises ModelError when the file is not a card.
     """
     path = spec.weights / CARD
-    if not path.exists():
+    if not spec.weights.is_dir() or not path.exists():
         return Card(format=1)
     try:
         return Card.model_validate(_read_json(spec, path))
@@ -53,14 +54,14 @@ def read_card(spec: ModelSpec) -> Card:
 def read_config(spec: ModelSpec, part: str) -> dict[str, Any]:
     """The JSON object in one file of the model folder, such as `unet/config.json`.
 
-    Raises ModelError when the folder or the file is missing or unreadable.
+    Of a model in files, what is known of its parts stands in for the folder. Raises ModelError
+    when the folder or the file is missing or unreadable.
     """
+    if spec.weights.is_file():
+        return config_of(spec, inspect(spec), part.partition("/")[0])
     if not spec.weights.is_dir():
-        found = "is a file" if spec.weights.exists() else "does not exist"
-        raise ModelError(
-            f"model {spec.name}: {spec.weights} {found}; weights must name a diffusers folder, "
-            "one that holds model_index.json"
-        )
+        found = "is neither a file nor a folder" if spec.weights.exists() else "does not exist"
+        raise ModelError(f"model {spec.name}: {spec.weights} {found}; correct `weights`")
     config = _read_json(spec, spec.weights / part)
     if not isinstance(config, dict):
         raise ModelError(f"model {spec.name}: {spec.weights / part} is not a JSON object")
@@ -68,7 +69,10 @@ def read_config(spec: ModelSpec, part: str) -> dict[str, Any]:
 
 
 def check_pipeline(spec: ModelSpec, wanted: str) -> None:
-    """Raise ModelError unless the folder says that it holds a pipeline of this class."""
+    """Raise ModelError unless the folder or the file holds a pipeline of this class."""
+    if spec.weights.is_file():
+        inspect(spec)
+        return
     found = read_config(spec, "model_index.json").get("_class_name")
     if found != wanted:
         raise ModelError(
@@ -83,10 +87,10 @@ def check_tokenizer(spec: ModelSpec, part: str) -> None:
     Without one transformers makes a tokenizer that knows no words, and says nothing.
     """
     folder = spec.weights / part
-    if not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.json")):
+    known = ("tokenizer.json", "vocab.json", "spiece.model")
+    if not any((folder / name).is_file() for name in known):
         raise ModelError(
-            f"model {spec.name}: {folder} holds neither tokenizer.json nor vocab.json; "
-            "fetch the model again"
+            f"model {spec.name}: {folder} holds none of {', '.join(known)}; fetch the model again"
         )
 
 

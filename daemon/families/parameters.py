@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any, get_args
 
 from pydantic import (
     AfterValidator,
+    ConfigDict,
     Field,
     ValidationError,
     WithJsonSchema,
@@ -16,6 +18,7 @@ from pydantic import (
 
 from daemon.errors import ModelError
 from daemon.families.base import ModelSpec
+from spool.door import REFUSAL
 from spool.jobs import JobRequest
 
 
@@ -53,19 +56,45 @@ def one_of(names: Collection[str]) -> Any:
     return Annotated[str, AfterValidator(check), WithJsonSchema(schema)]
 
 
+def without(kind: Any, pattern: str, title: str) -> Any:
+    """One of the spool's texts in which nothing matches `pattern`.
+
+    `title` completes the sentence "must not contain …", here and at the door. In JSON Schema a
+    `not`, so the pattern must mean the same to Python and to ECMAScript.
+    """
+    unwanted = re.compile(pattern)
+
+    def check(value: str) -> str:
+        if unwanted.search(value):
+            raise ValueError(f"must not contain {title}")
+        return value
+
+    schema = Field(json_schema_extra={"not": {"pattern": pattern, "title": title}})
+    return Annotated[kind, AfterValidator(check), schema]
+
+
 def optional(kind: Any, default: object, description: str, **more: Any) -> tuple[Any, Any]:
     """A field of `create_parameters` that may be left out or null."""
     return (kind | None, Field(default, description=description, **more))
 
 
-def create_parameters(spec: ModelSpec, fields: dict[str, Any]) -> type[JobRequest]:
+def refused(kind: Any, default: object, sentence: str) -> tuple[Any, Any]:
+    """A field whose `kind` lets hardly anything through; `sentence` says why, and what to do."""
+    return optional(kind, default, sentence, json_schema_extra={REFUSAL: sentence})
+
+
+def create_parameters(
+    spec: ModelSpec, fields: dict[str, Any], rules: Sequence[dict[str, Any]] = ()
+) -> type[JobRequest]:
     """The parameters of one model: `JobRequest` with these fields replaced.
 
-    Raises ModelError naming the first default that lies outside its own range.
+    `rules` are JSON Schemas that a job must match besides, at the door alone. Raises
+    ModelError naming the first default that lies outside its own range.
     """
     parameters = create_model(
         f"{spec.family.capitalize()}Parameters",
         __base__=FamilyParameters,
+        __config__=ConfigDict(json_schema_extra={"allOf": list(rules)}) if rules else None,
         __doc__=f"What a job for the model {spec.name} (family {spec.family}) may say.",
         **fields,
     )

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Protocol, cast
 
 import torch
 
+from daemon import libraries
 from daemon.errors import ModelError
 from daemon.families.base import ModelSpec
+from daemon.families.chunks import Tokenizer
 from daemon.families.folders import check_tokenizer, weights_variant
 from daemon.families.samplers import Sampler
+from daemon.weights.assembly import assemble
+from daemon.weights.completeness import check_complete
 
 Config = Mapping[str, Any]
 
@@ -50,12 +51,38 @@ class Vae(Protocol):
     def decode(self, z: torch.Tensor, *, return_dict: bool) -> tuple[torch.Tensor]: ...
 
 
+class TextEncoding(Protocol):
+    """What it is, or pooled, comes first, as in a tuple."""
+
+    hidden_states: tuple[torch.Tensor, ...]
+
+    def __getitem__(self, index: int) -> torch.Tensor: ...
+
+
+class TextEncoder(Protocol):
+    @property
+    def dtype(self) -> torch.dtype: ...
+    def __call__(self, ids: torch.Tensor, *, output_hidden_states: bool) -> TextEncoding: ...
+
+
 class SdxlPipeline(Protocol):
     """`StableDiffusionXLPipeline`, called for latents."""
 
     config: Any
     scheduler: Scheduler
     vae: Vae
+    tokenizer: Tokenizer
+    tokenizer_2: Tokenizer
+    unet: torch.nn.Module
+    text_encoder: TextEncoder
+    text_encoder_2: TextEncoder
+
+    def load_lora_weights(self, weights: dict[str, torch.Tensor], *, adapter_name: str) -> None: ...
+    def set_adapters(self, adapter_names: list[str], adapter_weights: list[float]) -> None: ...
+    def delete_adapters(self, adapter_names: str) -> None: ...
+    def enable_lora(self) -> None: ...
+    def disable_lora(self) -> None: ...
+    def unload_lora_weights(self) -> None: ...
 
     def encode_prompt(
         self, prompt: str, *, do_classifier_free_guidance: bool
@@ -106,33 +133,67 @@ def place(spec: ModelSpec) -> Placement:
             f"model {spec.name}: device {name} is not here, torch {torch.__version__} sees "
             f"{torch.cuda.device_count()} GPUs; correct device or check nvidia-smi"
         )
-    return Placement(device, _dtype(spec, device))
+    default = "float32" if device.type == "cpu" else "float16"
+    return Placement(device, dtype_named(spec, spec.dtype or default))
 
 
-def _dtype(spec: ModelSpec, device: torch.device) -> torch.dtype:
+def dtype_named(spec: ModelSpec, name: str) -> torch.dtype:
+    """The dtype that the spec names so. Raises ModelError when there is none."""
     known = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-    name = spec.dtype or ("float32" if device.type == "cpu" else "float16")
     if name not in known:
         raise ModelError(f"model {spec.name}: no dtype is named {name!r}; say {', '.join(known)}")
     return known[name]
 
 
 def open_sdxl(spec: ModelSpec, placement: Placement) -> SdxlPipeline:
-    """Load an SDXL folder onto its device, its VAE in float32.
+    """Load an SDXL, as `open_weights` says."""
+    tokenizers = ("tokenizer", "tokenizer_2")
+    return cast(
+        "SdxlPipeline",
+        open_weights(spec, placement, "StableDiffusionXLPipeline", tokenizers, "unet"),
+    )
 
-    Raises ModelError when weights are missing or unreadable.
+
+def open_weights(
+    spec: ModelSpec,
+    placement: Placement,
+    pipeline_class: str,
+    tokenizers: tuple[str, ...],
+    network: str,
+) -> Any:
+    """Load the model's folder or files onto its device, its VAE in float32.
+
+    `network` is the folder of the part that denoises. Raises ModelError when weights are missing
+    or unreadable.
     """
-    for part in ("tokenizer", "tokenizer_2"):
-        check_tokenizer(spec, part)
-    diffusers = _diffusers()
+    dtypes = {"vae": torch.float32, "default": placement.dtype}
+    if spec.weights.is_file():
+        pipeline = assemble(spec, dtypes)
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline.to(placement.device)
+    for tokenizer in tokenizers:
+        check_tokenizer(spec, tokenizer)
+    options = {"add_watermarker": False} if spec.family == "sdxl" else {}
+    variant = weights_variant(spec.weights / network)
+    pipeline = open_folder(spec, placement, pipeline_class, variant=variant, **options)
+    check_complete(spec.weights, pipeline)
+    return pipeline.to(placement.device)
+
+
+def open_folder(spec: ModelSpec, placement: Placement, pipeline_class: str, **options: Any) -> Any:
+    """Load a diffusers folder, its VAE in float32.
+
+    `options` are more arguments of `from_pretrained`. Raises ModelError when weights are missing
+    or unreadable.
+    """
+    diffusers = libraries.diffusers()
     try:
-        pipeline = diffusers.StableDiffusionXLPipeline.from_pretrained(
+        pipeline = getattr(diffusers, pipeline_class).from_pretrained(
             str(spec.weights),
             dtype={"vae": torch.float32, "default": placement.dtype},
-            variant=weights_variant(spec.weights / "unet"),
             local_files_only=True,
             use_safetensors=True,
-            add_watermarker=False,
+            **options,
         )
     except Exception as error:
         # Broken folders raise whatever the library at fault happens to raise.
@@ -142,29 +203,25 @@ def open_sdxl(spec: ModelSpec, placement: Placement) -> SdxlPipeline:
             "fetch the model again or correct weights"
         ) from error
     pipeline.set_progress_bar_config(disable=True)
-    return cast("SdxlPipeline", pipeline.to(placement.device))
+    return pipeline
 
 
-def make_scheduler(sampler: Sampler, config: Config) -> Scheduler:
-    """A fresh scheduler of the sampler for a model whose own scheduler has this config."""
-    scheduler_class = getattr(_diffusers(), sampler.scheduler)
-    return cast("Scheduler", scheduler_class.from_config(config, **sampler.options))
+def make_scheduler(sampler: Sampler, config: Config, **changes: str | bool) -> Scheduler:
+    """A fresh scheduler of the sampler for a model whose own scheduler has this config.
+
+    `changes` go over the config; what a class does not know of them it passes over.
+    """
+    scheduler_class = getattr(libraries.diffusers(), sampler.scheduler)
+    # As arguments: in a config, from_config drops what the file it came from did not say.
+    return cast("Scheduler", scheduler_class.from_config(config, **sampler.options, **changes))
+
+
+def input_device(encoder: TextEncoder) -> torch.device:
+    """Where the encoder wants its tokens, which need not be where its weights lie now."""
+    device = libraries.diffusers().utils.torch_utils.get_module_execution_device(encoder)
+    return cast("torch.device", device)
 
 
 def library_versions() -> dict[str, str]:
     """The versions of what computes the pixels."""
-    return {"torch": torch.__version__, "diffusers": str(_diffusers().__version__)}
-
-
-@cache
-def _diffusers() -> Any:
-    # Read by the hub's client and the loggers when they are imported, never again.
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    os.environ["TRANSFORMERS_VERBOSITY"] = "error"
-    transformers = importlib.import_module("transformers")
-    diffusers = importlib.import_module("diffusers")
-    for library in (transformers, diffusers):
-        library.utils.logging.set_verbosity_error()
-        library.utils.logging.disable_progress_bar()
-    return diffusers
+    return {"torch": torch.__version__, "diffusers": str(libraries.diffusers().__version__)}

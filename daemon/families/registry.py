@@ -5,7 +5,12 @@ from __future__ import annotations
 import gc
 
 from daemon.errors import ModelError
-from daemon.families import sdxl_parameters
+from daemon.families import (
+    chroma_parameters,
+    flux_parameters,
+    sdxl_parameters,
+    zimage_parameters,
+)
 from daemon.families.base import Family, Model, ModelSpec
 from spool.jobs import JobRequest
 
@@ -17,8 +22,29 @@ def _load_sdxl(spec: ModelSpec) -> Model:
     return sdxl.load(spec)
 
 
+def _load_chroma(spec: ModelSpec) -> Model:
+    from daemon.families import chroma  # noqa: PLC0415
+
+    return chroma.load(spec)
+
+
+def _load_flux(spec: ModelSpec) -> Model:
+    from daemon.families import flux  # noqa: PLC0415
+
+    return flux.load(spec)
+
+
+def _load_zimage(spec: ModelSpec) -> Model:
+    from daemon.families import zimage  # noqa: PLC0415
+
+    return zimage.load(spec)
+
+
 families: dict[str, Family] = {
     "sdxl": Family(parameters_of=sdxl_parameters.parameters_of, load=_load_sdxl),
+    "chroma": Family(parameters_of=chroma_parameters.parameters_of, load=_load_chroma),
+    "flux": Family(parameters_of=flux_parameters.parameters_of, load=_load_flux),
+    "zimage": Family(parameters_of=zimage_parameters.parameters_of, load=_load_zimage),
 }
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import wraps
 from typing import TYPE_CHECKING, Any, cast
 
+from daemon.families.base import ModelSpec
 from daemon.families.pipelines import Config, MultistepScheduler, Scheduler, make_scheduler
 from daemon.families.samplers import samplers
 
@@ -42,18 +44,20 @@ class WatchedScheduler:
 class SdxlSchedulers:
     """Schedulers made for a model whose own scheduler has `config`, one for each sampler.
 
-    They are used again for later pictures: `set_timesteps`, which begins each, clears them.
+    `changes` go over it (see `noise_changes`). The schedulers are used again for later pictures:
+    `set_timesteps`, which begins each, clears them.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, changes: Mapping[str, str | bool]) -> None:
         self._config = config
+        self._changes = changes
         self._made: dict[str, WatchedScheduler] = {}
         self._lengths: dict[tuple[str, int], int] = {}
 
     def of(self, sampler: str) -> WatchedScheduler:
         """The scheduler of the sampler of this name."""
         if sampler not in self._made:
-            scheduler = make_scheduler(samplers[sampler], self._config)
+            scheduler = make_scheduler(samplers[sampler], self._config, **self._changes)
             self._made[sampler] = WatchedScheduler(scheduler)
         return self._made[sampler]
 
@@ -65,3 +69,18 @@ class SdxlSchedulers:
             scheduler.set_timesteps(steps)
             self._lengths[asked] = len(scheduler.timesteps)
         return self._lengths[asked]
+
+
+def noise_changes(spec: ModelSpec) -> dict[str, str | bool]:
+    """What the spec says of the noise schedule, in diffusers' words; the rest the model says.
+
+    Sampling to zero SNR needs the last timestep, which only trailing ones hold (arXiv:2305.08891).
+    """
+    changes: dict[str, str | bool] = {}
+    if spec.prediction_type is not None:
+        changes["prediction_type"] = spec.prediction_type
+    if spec.zero_snr is not None:
+        changes["rescale_betas_zero_snr"] = spec.zero_snr
+    if spec.timestep_spacing is not None or spec.zero_snr:
+        changes["timestep_spacing"] = spec.timestep_spacing or "trailing"
+    return changes

@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from daemon.errors import RenderError
+from daemon.families.adapters import Adapter, Adapters
 from daemon.families.autoencoder import Autoencoder, is_finite
 from daemon.families.base import ModelSpec, OnStep, Step
+from daemon.families.embeddings import EmbeddingCache
+from daemon.families.lora_targets import lora_targets
 from daemon.families.pipelines import (
     Placement,
     SdxlPipeline,
+    dtype_named,
     library_versions,
     open_sdxl,
     place,
 )
 from daemon.families.prompts import SdxlPrompts
 from daemon.families.samplers import samplers
-from daemon.families.schedulers import SdxlSchedulers, WatchedScheduler
+from daemon.families.schedulers import SdxlSchedulers, WatchedScheduler, noise_changes
 from daemon.families.sdxl_parameters import parameters_of
+from daemon.families.weighting import parse
+from daemon.loras import LoraFolder, effective_prompt
 from daemon.previews import Projection, fit_projection
 from spool.jobs import JobRequest, ResolvedJob
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+
+EMBEDDINGS_BYTES = 64 << 20
+"""Of one chunk of a prompt SDXL's are 0.3 MB in half precision."""
 
 
 def load(spec: ModelSpec) -> Sdxl:
@@ -39,8 +50,28 @@ def load(spec: ModelSpec) -> Sdxl:
     pipeline = open_sdxl(spec, placement)
     autoencoder = Autoencoder(pipeline.vae)
     projection = fit_projection(autoencoder.encode, autoencoder.scale_factor)
-    autoencoder.lower(placement.dtype)
+    if spec.vae_dtype is None:
+        autoencoder.lower(placement.dtype)
+    else:
+        autoencoder.to(dtype_named(spec, spec.vae_dtype))
     return Sdxl(spec, parameters, placement, pipeline, autoencoder, projection)
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A job with what its LoRAs came to."""
+
+    job: ResolvedJob
+    prompt: str
+    adapters: list[Adapter]
+
+    def describe(self) -> dict[str, Any]:
+        """The prompt that was encoded, and what was applied, for the job's record."""
+        applied = zip(self.job.loras, self.adapters, strict=True)
+        return {
+            "effective_prompt": self.prompt,
+            "loras": [adapter.describe(lora) for lora, adapter in applied],
+        }
 
 
 class Sdxl:
@@ -61,19 +92,43 @@ class Sdxl:
         self._pipeline = pipeline
         self._autoencoder = autoencoder
         self._projection = projection
-        self._prompts = SdxlPrompts(pipeline)
-        self._schedulers = SdxlSchedulers(pipeline.scheduler.config)
+        encoders = (spec.weights, spec.text_encoder, spec.text_encoder_2, spec.tokenizer)
+        self._prompts = SdxlPrompts(pipeline, encoders, EmbeddingCache(EMBEDDINGS_BYTES))
+        self._schedulers = SdxlSchedulers(pipeline.scheduler.config, noise_changes(spec))
+        self._loras = LoraFolder(spec.loras, spec.family)
+        self._adapters = Adapters(pipeline, lora_targets(pipeline), placement.dtype)
+        self._rendered: Rendered | None = None
 
     def total_steps(self, job: ResolvedJob) -> int:
         return self._schedulers.timesteps(job.sampler, job.steps)
 
+    def warnings(self, job: ResolvedJob) -> tuple[str, ...]:
+        sides = {"prompt": job.prompt, "negative_prompt": job.negative_prompt or ""}
+        return tuple(
+            f"{name}: {note}" for name, text in sides.items() for note in parse(text).notes
+        )
+
     def sampler_label(self, job: ResolvedJob) -> str:
         return samplers[job.sampler].label
 
-    @torch.inference_mode()
     def denoise(self, job: ResolvedJob, seed: int, on_step: OnStep) -> torch.Tensor:
-        if job.loras:
+        # Outside of inference mode: peft marks what it loads as trainable or not.
+        self._rendered = self._apply(job)
+        return self._denoise(job, seed, on_step)
+
+    def _apply(self, job: ResolvedJob) -> Rendered:
+        """Put the job's LoRAs in force, and no others."""
+        if job.loras and self.spec.loras is None:
             raise RenderError(f"model {self.spec.name} takes no LoRAs; send the job without them")
+        files = []
+        triggers = {}
+        for lora in job.loras:
+            files.append((self._loras.file_of(lora.id), lora.weight))
+            triggers[lora.id] = self._loras.trigger_words(lora.id)
+        return Rendered(job, effective_prompt(job, triggers), self._adapters.use(files))
+
+    @torch.inference_mode()
+    def _denoise(self, job: ResolvedJob, seed: int, on_step: OnStep) -> torch.Tensor:
         watched = self._schedulers.of(job.sampler)
         self._pipeline.scheduler = watched.scheduler
         latents = self._run(job, seed, _report_steps(watched, self._projection, on_step))
@@ -87,9 +142,9 @@ class Sdxl:
     def decode(self, latents: torch.Tensor) -> Image:
         return self._autoencoder.decode(latents)
 
-    def describe(self, job: ResolvedJob | None = None) -> dict[str, str]:
+    def describe(self, job: ResolvedJob | None = None) -> dict[str, Any]:
         device = self._placement.device
-        description = {
+        description: dict[str, Any] = {
             "family": "sdxl",
             "device": str(device),
             "dtype": _name(self._placement.dtype),
@@ -100,12 +155,20 @@ class Sdxl:
             description["gpu"] = torch.cuda.get_device_name(device)
         if job is not None:
             description["scheduler"] = samplers[job.sampler].scheduler
+        if job is not None and job.loras and self._rendered and self._rendered.job == job:
+            description |= self._rendered.describe()
         return description
 
     def _run(self, job: ResolvedJob, seed: int, step_end: Callable[..., Any]) -> torch.Tensor:
-        guided = job.guidance_scale > 1
+        assert self._rendered is not None
+        conditioning = self._prompts.condition(
+            self._rendered.prompt,
+            job.negative_prompt,
+            guided=job.guidance_scale > 1,
+            adapters=self._adapters.text_state,
+        )
         return self._pipeline(
-            **self._prompts.condition(job.prompt, job.negative_prompt, guided=guided),
+            **conditioning,
             width=job.width,
             height=job.height,
             num_inference_steps=job.steps,

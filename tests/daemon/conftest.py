@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from daemon.families import Model, ModelSpec, load
+from tests import models
 from tests.daemon.tiny_models import save_tiny_sdxl
 
 # Threads gain tiny models nothing, and wait for each other long when something else runs.
@@ -35,3 +36,25 @@ def tiny_spec(tmp_path_factory: pytest.TempPathFactory) -> ModelSpec:
 @pytest.fixture(scope="session")
 def tiny(tiny_spec: ModelSpec) -> Model:
     return load(tiny_spec)
+
+
+@pytest.fixture(scope="session")
+def flow_specs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ModelSpec]:
+    """Tiny models of the flow-matching families, by the names of FLOW_MODELS."""
+    root = tmp_path_factory.mktemp("flow")
+    dev = models.save_tiny_flux_dev(root / "dev")
+    schnell = models.save_tiny_flux_schnell(root / "schnell")
+    chroma = models.save_tiny_chroma(root / "chroma")
+    zimage = models.save_tiny_zimage_turbo(root / "zimage")
+    return {
+        "dev": ModelSpec("dev", "flux", dev, device="cpu"),
+        "schnell": ModelSpec("schnell", "flux", schnell, device="cpu"),
+        "chroma": ModelSpec("chroma", "chroma", chroma, device="cpu"),
+        "turbo": ModelSpec("turbo", "zimage", zimage, device="cpu"),
+        "base": ModelSpec("base", "zimage", zimage, device="cpu", variant="base"),
+    }
+
+
+@pytest.fixture(scope="session")
+def flow_models(flow_specs: dict[str, ModelSpec]) -> dict[str, Model]:
+    return {name: load(spec) for name, spec in flow_specs.items()}

@@ -36,7 +36,7 @@ HOSTILE = [
 
 
 def text_of(model_name: str = "embedded", **changes: Any) -> str:
-    return infotext(JOB.model_copy(update=changes), 42, "Euler a", model_name, "genzo 0.1.0")
+    return infotext(JOB.model_copy(update=changes), 42, "Euler a", model_name, "genzo 0.1.0", {})
 
 
 def read_as_a1111_does(text: str) -> tuple[str, str, dict[str, str]]:
@@ -103,3 +103,18 @@ def test_a_models_name_cannot_add_settings() -> None:
 @pytest.mark.parametrize(("scale", "written"), [(6.0, "6"), (7.25, "7.25"), (0.1 + 0.2, "0.3")])
 def test_the_guidance_scale_is_written_short(scale: float, written: str) -> None:
     assert f"CFG scale: {written}," in text_of(guidance_scale=scale)
+
+
+def test_loras_stand_in_the_values_and_their_triggers_in_the_prompt() -> None:
+    loras = [
+        {"id": 'ink, "wash":', "weight": 0.8, "a1111_hash": "0123456789ab"},
+        {"id": "civitai_5", "weight": -1.0, "a1111_hash": "ba9876543210"},
+        {"id": "idle", "weight": 0.0, "a1111_hash": "000000000000"},
+    ]
+    render = {"effective_prompt": "a red circle, (ink:0.5)", "loras": loras}
+    text = infotext(JOB, 42, "Euler a", "embedded", "genzo 0.1.0", render)
+    prompt, _, settings = read_as_a1111_does(text)
+    assert prompt == "a red circle, (ink:0.5)"
+    assert settings["Lora hashes"] == '"ink wash: 0123456789ab, civitai_5: ba9876543210"'
+    assert settings["Version"] == "genzo 0.1.0"
+    assert "<lora" not in text

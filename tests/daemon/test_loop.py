@@ -15,6 +15,7 @@ from spool.control import Verb, command
 from spool.gallery import PictureName, publish_picture
 from spool.layout import Spool
 from spool.live import read_events
+from spool.problems import Problem
 from spool.states import Status, scan
 from tests.daemon.slots import record_of, running_slot, submit
 from tests.services import wait_for
@@ -72,6 +73,41 @@ def test_a_job_from_before_any_catalogue_that_cannot_be_fails_with_its_field(
     assert record.status is Status.FAILED
     assert record.error is not None
     assert record.error["errors"][0]["pointer"] == "#/width"
+
+
+def test_what_a_prompt_says_in_vain_stands_in_the_record(
+    spool: Spool, tiny_spec: ModelSpec
+) -> None:
+    with running_slot(spool, tiny_spec):
+        warned = record_of(spool, submit(spool, prompt="a [cow|dog]", count=2))
+        plain = record_of(spool, submit(spool, prompt="a (cow:1.2)"))
+    assert warned.status is plain.status is Status.COMPLETED
+    (warning,) = warned.warnings
+    assert warning.startswith("prompt: [cow|dog] is prompt alternation, which is not supported")
+    assert plain.warnings == ()
+
+
+def test_a_lora_in_the_prompt_is_refused_and_pointed_to_its_field(
+    spool: Spool, tiny_spec: ModelSpec
+) -> None:
+    job_id = submit(spool, resolved=False, prompt="a cat <lora:ink:0.8>")
+    with running_slot(spool, tiny_spec):
+        record = record_of(spool, job_id)
+        with pytest.raises(Problem, match="name LoRAs in the field loras"):
+            submit(spool, negative_prompt="<lyco:x:1>")
+    assert record.status is Status.FAILED
+    assert record.error is not None
+    assert record.error["errors"][0]["pointer"] == "#/prompt"
+    assert "name LoRAs in the field loras" in record.error["detail"]
+
+
+def test_a_prompt_without_end_fails_its_job_alone(spool: Spool, tiny_spec: ModelSpec) -> None:
+    with running_slot(spool, tiny_spec):
+        failed = record_of(spool, submit(spool, prompt="BREAK " * 3000))
+        assert record_of(spool, submit(spool)).status is Status.COMPLETED
+    assert failed.status is Status.FAILED
+    assert failed.error is not None
+    assert "shorten it" in failed.error["detail"]
 
 
 def test_a_slot_passes_over_jobs_that_only_another_slot_can_render(

@@ -86,6 +86,78 @@ def test_the_schema_shows_ranges_steps_defaults_and_samplers(embedded_spec: Mode
     assert "a red circle on a white background" in schema["prompt"]["examples"]
 
 
+@pytest.mark.parametrize("field", ["prompt", "negative_prompt"])
+@pytest.mark.parametrize("tag", ["<lora:ink:0.8>", "a <lyco:x:1> b", "<hypernet:x:1>", "<LoRA:x>"])
+def test_extra_networks_in_a_prompt_are_refused(
+    embedded_spec: ModelSpec, field: str, tag: str
+) -> None:
+    parameters = parameters_of(embedded_spec)
+    asked = {"prompt": "x", field: tag}
+    with pytest.raises(ValidationError, match="name LoRAs in the field loras"):
+        parameters.model_validate(asked)
+    (fault,) = jsonschema.Draft202012Validator(parameters.model_json_schema()).iter_errors(asked)
+    assert list(fault.absolute_path) == [field]
+
+
+@pytest.mark.parametrize("prompt", ["lora", "<lora>", "a <b> c", "<3", "<loran:1>", "lora:ink:1"])
+def test_prompts_that_only_look_like_it_are_taken(embedded_spec: ModelSpec, prompt: str) -> None:
+    parameters = parameters_of(embedded_spec)
+    parameters.model_validate({"prompt": prompt, "negative_prompt": prompt})
+    jsonschema.validate({"prompt": prompt}, parameters.model_json_schema())
+
+
+@pytest.mark.parametrize(("steps", "taken"), [(50, True), (51, False), (200, False)])
+def test_lcm_takes_no_more_steps_than_it_was_distilled_with(
+    embedded_spec: ModelSpec, steps: int, *, taken: bool
+) -> None:
+    schema = parameters_of(embedded_spec).model_json_schema()
+    validator = jsonschema.Draft202012Validator(schema)
+    asked = {"prompt": "x", "sampler": "lcm", "steps": steps}
+    assert validator.is_valid(asked) is taken
+    assert validator.is_valid({**asked, "sampler": "euler"})
+
+
+def test_default_steps_that_the_default_sampler_cannot_take_are_refused(
+    embedded_spec: ModelSpec,
+) -> None:
+    with pytest.raises(ModelError, match=r"sampler lcm takes at most 50 steps, .* are 60"):
+        parameters_of(replace(embedded_spec, sampler="lcm", steps=60))
+
+
+_NOT_TO_ZERO_SNR = {"dpm++_2m_karras", "dpm++_2m_sde_karras", "dpm++_3m_sde_karras", "heun"}
+
+
+@pytest.mark.parametrize(
+    ("of_spec", "of_model", "zero"),
+    [
+        (None, None, False),
+        (None, False, False),
+        (None, True, True),
+        (True, None, True),
+        (True, False, True),
+        (False, True, False),
+    ],
+)
+def test_a_model_of_zero_snr_offers_only_the_samplers_that_can(
+    folder: Path, of_spec: bool | None, of_model: bool | None, *, zero: bool
+) -> None:
+    path = folder / "scheduler/scheduler_config.json"
+    config = json.loads(path.read_text())
+    del config["rescale_betas_zero_snr"]
+    if of_model is not None:
+        config["rescale_betas_zero_snr"] = of_model
+    path.write_text(json.dumps(config))
+    names = set(
+        schema_of(replace(spec_of(folder), zero_snr=of_spec))["sampler"]["anyOf"][0]["enum"]
+    )
+    assert set(samplers) - names == (_NOT_TO_ZERO_SNR if zero else set())
+
+
+def test_a_default_sampler_that_cannot_do_zero_snr_is_refused(embedded_spec: ModelSpec) -> None:
+    with pytest.raises(ModelError, match="default sampler of 'heun' is not possible"):
+        parameters_of(replace(embedded_spec, zero_snr=True, sampler="heun"))
+
+
 def test_the_schema_is_a_valid_schema_and_keeps_every_field_of_a_job(
     embedded_spec: ModelSpec,
 ) -> None:
@@ -145,13 +217,13 @@ def test_an_unknown_family_is_named_with_those_there_are(embedded_spec: ModelSpe
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="nowhere does not exist; weights must name"):
+    with pytest.raises(ModelError, match="nowhere does not exist; correct `weights`"):
         parameters_of(spec_of(tmp_path / "nowhere"))
 
 
-def test_a_single_file_is_not_a_folder(tmp_path: Path) -> None:
+def test_a_file_that_is_no_weights_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").touch()
-    with pytest.raises(ModelError, match="is a file; weights must name a diffusers folder"):
+    with pytest.raises(ModelError, match=r"model\.safetensors: has 0 bytes only"):
         parameters_of(spec_of(tmp_path / "model.safetensors"))
 
 

@@ -1,0 +1,59 @@
+"""Chroma: `ChromaPipeline` run to latents and decoded as a separate step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from daemon.families.base import ModelSpec
+from daemon.families.chroma_parameters import MAX_TOKENS, parameters_of
+from daemon.families.embeddings import Tensors
+from daemon.families.flow import Flow, count_tokens
+from daemon.families.flow_pipelines import ChromaPipeline, open_chroma, place_flow
+from spool.jobs import ResolvedJob
+
+
+def load(spec: ModelSpec) -> Chroma:
+    """Load a Chroma folder onto its device and fit its previews.
+
+    Raises ModelError when the folder, its weights, or the device cannot be used.
+    """
+    parameters = parameters_of(spec)
+    placement = place_flow(spec)
+    return Chroma(spec, parameters, placement, open_chroma(spec, placement))
+
+
+class Chroma(Flow[ChromaPipeline]):
+    """A loaded Chroma model."""
+
+    is_packed = True
+    max_tokens = MAX_TOKENS
+
+    def _is_guided(self, job: ResolvedJob) -> bool:
+        return job.guidance_scale > 1
+
+    def _count_tokens(self, text: str) -> int:
+        return count_tokens(self._pipeline.tokenizer, text)
+
+    def _conditioning(self, job: ResolvedJob) -> dict[str, Any]:
+        embeds, mask = self._encode(job.prompt)
+        conditioning = {
+            "prompt_embeds": embeds,
+            "prompt_attention_mask": mask,
+            "guidance_scale": job.guidance_scale,
+        }
+        if self._is_guided(job):
+            embeds, mask = self._encode(job.negative_prompt or "")
+            conditioning["negative_prompt_embeds"] = embeds
+            conditioning["negative_prompt_attention_mask"] = mask
+        return conditioning
+
+    def _encode(self, text: str) -> Tensors:
+        """The embeddings (1, 512, features) and the mask (1, 512) of their tokens."""
+
+        def encode() -> Tensors:
+            embeds, _, mask, *_ = self._pipeline.encode_prompt(
+                text, do_classifier_free_guidance=False, max_sequence_length=MAX_TOKENS
+            )
+            return embeds, mask
+
+        return self._embeddings.get((text,), encode)
