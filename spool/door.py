@@ -15,6 +15,9 @@ from spool.catalogue import Catalogue, ModelEntry
 from spool.jobs import MAX_SEED, JobRequest, ResolvedJob
 from spool.problems import FieldError, Problem
 
+REFUSAL = "x-refusal"
+"""The annotation of a field that a model does not take: the sentence to refuse it with."""
+
 
 def resolve(request: JobRequest, seed: int, catalogue: Catalogue) -> ResolvedJob | None:
     """Write out everything that decides the picture of `request`, rendered with `seed`.
@@ -62,6 +65,8 @@ def _defaults(entry: ModelEntry) -> dict[str, Any]:
 def _faults(wanted: dict[str, Any], entry: ModelEntry) -> Iterator[FieldError]:
     for error in Draft202012Validator(entry.parameter_schema).iter_errors(wanted):
         yield _fault(error, entry)
+    if REFUSAL in entry.parameter_schema.get("properties", {}).get("loras", {}):
+        return
     known = {lora["id"] for lora in entry.available_loras}
     for index, lora in enumerate(wanted.get("loras", ())):
         if lora["id"] not in known:
@@ -74,6 +79,7 @@ def _faults(wanted: dict[str, Any], entry: ModelEntry) -> Iterator[FieldError]:
 
 
 def _fault(error: ValidationError, entry: ModelEntry) -> FieldError:
+    refusal = error.schema.get(REFUSAL) if isinstance(error.schema, dict) else None
     # A nullable field is an anyOf; the branch that is not null says what is wrong.
     for branch in error.context or ():
         if branch.validator != "type":
@@ -82,7 +88,8 @@ def _fault(error: ValidationError, entry: ModelEntry) -> FieldError:
     parts = [str(part) for part in error.absolute_path]
     name = ".".join(parts) or "the job"
     pointer = "".join(f"/{part}" for part in parts)
-    return FieldError(f"{name}: {_sentence(error)} (model {entry.name!r})", pointer)
+    sentence = refusal or _sentence(error)
+    return FieldError(f"{name}: {sentence} (model {entry.name!r})", pointer)
 
 
 def _sentence(error: ValidationError) -> str:
@@ -95,8 +102,16 @@ def _sentence(error: ValidationError) -> str:
         case "minimum":
             return f"{value} is below {limit}, the least"
         case "maximum":
-            return f"{value} is above {limit}, the most"
+            return f"{value} is above {limit}, the most {_condition(error)}".rstrip()
         case "enum":
             return f"{value!r} is unknown; there are {', '.join(map(str, limit))}"
+        case "not":
+            return f"must not contain {limit.get('title', 'what this model cannot take')}"
         case _:
             return str(error.message)[:300]
+
+
+def _condition(error: ValidationError) -> str:
+    """When the limit at fault holds, if not always; our own word in a model's schema."""
+    schema: Any = error.schema
+    return str(schema.get("when", ""))

@@ -122,14 +122,39 @@ class ModelSettings(_Section):
     name: Annotated[str, Field(min_length=1, max_length=200)] = Field(
         description="Its name in requests"
     )
-    family: str = Field(description="sdxl")
-    weights: HomePath = Field(description="A diffusers directory")
+    family: str = Field(description="sdxl, chroma, flux or zimage")
+    weights: HomePath = Field(
+        description="A safetensors or GGUF file, a diffusers directory, or an id in the hub cache"
+    )
     default: bool = Field(False, description="Whether requests that name no model mean this one")
     width: int | None = Field(None, description="Default width in pixels")
     height: int | None = Field(None, description="Default height in pixels")
     steps: int | None = Field(None, description="Default number of steps")
     guidance_scale: float | None = Field(None, description="Default guidance scale")
     sampler: str | None = Field(None, description="Default sampler")
+    loras: HomePath | None = Field(None, description="A folder of LoRAs")
+    config: HomePath | None = Field(None, description="Diffusers directory of configurations")
+    text_encoder: HomePath | None = Field(None, description="The text encoder, if not in weights")
+    text_encoder_2: HomePath | None = Field(None, description="The second text encoder, likewise")
+    vae: HomePath | None = Field(None, description="The VAE, if not in weights")
+    tokenizer: HomePath | None = Field(None, description="The tokenizer, or a model that has it")
+    hub_cache: HomePath | None = Field(None, description="Hugging Face's cache of models")
+    allow_download: bool = Field(False, description="Whether an id may be fetched from the hub")
+    variant: str | None = Field(None, description="zimage: turbo or base")
+    shift: float | None = Field(None, description="Shift of a flow model's schedule")
+    timestep_spacing: Literal["leading", "linspace", "trailing"] | None = Field(
+        None, description="Spacing of the timesteps"
+    )
+    prediction_type: Literal["epsilon", "v_prediction"] | None = Field(
+        None, description="What the network predicts; else what the file says"
+    )
+    zero_snr: bool | None = Field(None, description="Zero terminal SNR; else what the file says")
+    dtype: Literal["float32", "float16", "bfloat16"] | None = Field(
+        None, description="Precision of the network; else the family's"
+    )
+    vae_dtype: Literal["float32", "float16", "bfloat16"] | None = Field(
+        None, description="Precision of the VAE; else the family's"
+    )
 
 
 class Settings(_Section):

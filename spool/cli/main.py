@@ -82,11 +82,24 @@ def _parser() -> argparse.ArgumentParser:
     doctor = add("doctor", _doctor, "Look for what is wrong with the spool and the machine")
     doctor.add_argument("--no-gpu", action="store_true", help="do not ask torch for the GPUs")
     doctor.add_argument("--json", action="store_true", help="print a JSON object")
+    _add_models(add("models", _models("models"), "List the models, and what a file would be"))
     demo = add("demo", _demo, "Render two pictures on a fresh spool and show them over HTTP")
     demo.add_argument(
         "--port", type=int, default=8000, help="port of the page, 0 for any (%(default)s)"
     )
     return parser
+
+
+def _add_models(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print a JSON object")
+    actions = parser.add_subparsers(metavar="ACTION")
+    for name, text in (
+        ("check", "Say what a file or folder is, and what it lacks"),
+        ("add", "Add a file or folder to genzo.toml"),
+    ):
+        action = actions.add_parser(name, help=text, description=f"{text}.", allow_abbrev=False)
+        action.add_argument("path", type=Path, metavar="PATH")
+        action.set_defaults(command=_models(name))
 
 
 def _add_submit(parser: argparse.ArgumentParser) -> None:
@@ -172,6 +185,16 @@ def _order(verb: str) -> Command:
         from spool.control import Verb
 
         return order(arguments, Verb(verb))
+
+    return run
+
+
+def _models(action: str) -> Command:
+    def run(arguments: argparse.Namespace) -> int:
+        from spool.cli import models
+
+        command: Command = getattr(models, action)
+        return command(arguments)
 
     return run
 

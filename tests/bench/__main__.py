@@ -7,12 +7,14 @@ from pathlib import Path
 
 from tests.bench.acceptance import acceptance
 from tests.bench.latency import claim_latencies_ms, stream_latencies_ms
+from tests.bench.memory import resident_bytes
 from tests.bench.statistics import median_interval, quantile
 from tests.bench.throughput import ratios
 
 _LOADS = (("4 steps, 64 px", 4, 64, 32, 0.90), ("20 steps, 256 px", 20, 256, 6, 0.97))
 _PAIRS = 7
 _FILES = 10_000
+_JOBS, _SETTLED = 200, 50
 
 
 def main() -> None:
@@ -36,6 +38,12 @@ def main() -> None:
                 f"90 % {quantile(latencies, 0.9):.2f} ms of {len(latencies)} (under {bound} ms)",
                 flush=True,
             )
+        resident = resident_bytes(Path(home), _JOBS)
+        print(
+            f"resident memory after {_JOBS} jobs of three models and four LoRAs, against that "
+            f"after {_SETTLED}: {resident[-1] / resident[_SETTLED - 1]:.3f} (within 0.95 to 1.05)",
+            flush=True,
+        )
         many = acceptance(Path(home), _FILES)
         answers = [quantile(many.answers_ms, share) for share in (0.5, 0.9)]
         print(

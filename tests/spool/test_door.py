@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from spool.catalogue import Catalogue
-from spool.door import resolve
+from spool.door import REFUSAL, resolve
 from spool.jobs import MAX_SEED, parse_request
 from spool.problems import Problem
 from tests.spool.samples import MODEL
@@ -98,6 +98,51 @@ def test_a_lora_for_a_model_without_any_is_refused() -> None:
     body = _refusal(Catalogue({"plain": PLAIN}), loras=[{"id": "ink"}])
     assert body["errors"][0]["pointer"] == "#/loras/0/id"
     assert "available: none" in body["detail"]
+
+
+def test_a_field_that_a_model_does_not_take_is_refused_once_in_the_models_own_words() -> None:
+    sentence = "chroma takes no LoRAs; leave loras out"
+    loras = {"anyOf": [{"type": "array", "maxItems": 0}, {"type": "null"}], REFUSAL: sentence}
+    schema = {**_SCHEMA, "properties": {**_SCHEMA["properties"], "loras": loras}}
+    chroma = dataclasses.replace(PLAIN, name="chroma", parameter_schema=schema)
+    problem = _refusal(Catalogue({"chroma": chroma}), loras=[{"id": "ink"}])
+    assert [error["detail"] for error in problem["errors"]] == [
+        f"loras: {sentence} (model 'chroma')"
+    ]
+
+
+@pytest.fixture
+def picky() -> Catalogue:
+    """A model that takes no tags in its prompts, and few steps with one of its samplers."""
+    text = {"type": "string", "not": {"pattern": "<lora:", "title": "a tag; use the field loras"}}
+    properties = {
+        **_SCHEMA["properties"],
+        "prompt": text,
+        "negative_prompt": {"anyOf": [text, {"type": "null"}], "default": None},
+    }
+    rule = {
+        "if": {"properties": {"sampler": {"const": "euler"}}, "required": ["sampler"]},
+        "then": {"properties": {"steps": {"maximum": 50, "when": "with sampler euler"}}},
+    }
+    schema = {**_SCHEMA, "properties": properties, "allOf": [rule]}
+    return Catalogue({"picky": dataclasses.replace(PLAIN, name="picky", parameter_schema=schema)})
+
+
+@pytest.mark.parametrize("field", ["prompt", "negative_prompt"])
+def test_what_a_text_must_not_contain_is_said(picky: Catalogue, field: str) -> None:
+    body = _refusal(picky, 1, **{field: "a cat <lora:ink:0.8>"})
+    assert body["errors"] == [
+        {
+            "detail": f"{field}: must not contain a tag; use the field loras (model 'picky')",
+            "pointer": f"#/{field}",
+        }
+    ]
+
+
+def test_a_limit_that_holds_only_sometimes_says_when(picky: Catalogue) -> None:
+    body = _refusal(picky, steps=51)
+    assert body["detail"] == "steps: 51 is above 50, the most with sampler euler (model 'picky')"
+    assert resolve(parse_request({"prompt": "x", "steps": 51, "sampler": "dpmpp_2m"}), 1, picky)
 
 
 def test_every_fault_is_told_at_once(catalogue: Catalogue) -> None:
