@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def _component(
         return _from_folder(spec, named, component, dtype)
     source = contents
     if named is not None:
-        source = contents_of(read_header(named))
+        source = _as_second_clip(contents_of(read_header(named)), component)
         if component.part not in source.parts:
             raise WeightsError(
                 f"{named}: holds {', '.join(source.parts)}, not the {component.part} that model "
@@ -78,6 +79,13 @@ def _component(
         network: Any = module
         network.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=dtype)
     return module
+
+
+def _as_second_clip(contents: Contents, component: Component) -> Contents:
+    # Under transformers' names both CLIP encoders look alike; their shapes tell when they load.
+    if component.part is Part.CLIP_G and Part.CLIP_L in contents.parts:
+        return replace(contents, parts={Part.CLIP_G: contents.parts[Part.CLIP_L]})
+    return contents
 
 
 def _from_folder(

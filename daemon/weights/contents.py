@@ -55,11 +55,12 @@ class Contents:
         others = [
             p for other, p in self.parts.items() if other is not part and len(p) > len(prefix)
         ]
-        return [
+        bare = (
             name.removeprefix(prefix)
             for name in self.header.tensors
-            if name.startswith(prefix) and not name.startswith(tuple(others)) and name not in _MARKS
-        ]
+            if name.startswith(prefix) and not name.startswith(tuple(others))
+        )
+        return [name for name in bare if name not in _MARKS]
 
 
 _MARKS = frozenset({"v_pred", "ztsnr", "scaled_fp8", "edm_vpred.sigma_max", "edm_vpred.sigma_min"})

@@ -82,7 +82,8 @@ def _parser() -> argparse.ArgumentParser:
     doctor = add("doctor", _doctor, "Look for what is wrong with the spool and the machine")
     doctor.add_argument("--no-gpu", action="store_true", help="do not ask torch for the GPUs")
     doctor.add_argument("--json", action="store_true", help="print a JSON object")
-    _add_models(add("models", _models("models"), "List the models, and what a file would be"))
+    models = add("models", _models("models"), "List the models, and what a file would be")
+    _add_models(models, common)
     demo = add("demo", _demo, "Render two pictures on a fresh spool and show them over HTTP")
     demo.add_argument(
         "--port", type=int, default=8000, help="port of the page, 0 for any (%(default)s)"
@@ -90,14 +91,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_models(parser: argparse.ArgumentParser) -> None:
+def _add_models(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print a JSON object")
     actions = parser.add_subparsers(metavar="ACTION")
     for name, text in (
         ("check", "Say what a file or folder is, and what it lacks"),
         ("add", "Add a file or folder to genzo.toml"),
     ):
-        action = actions.add_parser(name, help=text, description=f"{text}.", allow_abbrev=False)
+        action = actions.add_parser(
+            name, help=text, description=f"{text}.", parents=[common], allow_abbrev=False
+        )
         action.add_argument("path", type=Path, metavar="PATH")
         action.set_defaults(command=_models(name))
 

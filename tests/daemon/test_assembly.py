@@ -202,3 +202,35 @@ def resolved(model: Model, request: JobRequest) -> ResolvedJob:
 def _most(images: list[Image]) -> int:
     difference = ImageChops.difference(*images)
     return max(high for _, high in difference.getextrema())  # type: ignore[misc]
+
+
+def test_both_encoders_of_an_sdxl_may_come_in_files_of_their_own(tmp_path: Path) -> None:
+    """The second one under transformers' names, as ComfyUI distributes it."""
+    folder = models.save_tiny_sdxl_real(tmp_path / "folder")
+    checkpoint = original.sdxl_checkpoint(folder)
+    bare = {name: value for name, value in checkpoint.items() if "conditioner" not in name}
+    file = original.write_tensors(tmp_path / "unet-and-vae.safetensors", bare)
+    clip_g = models.state_of(folder, "text_encoder_2")
+    spec = ModelSpec(
+        "m",
+        "sdxl",
+        file,
+        config=folder,
+        text_encoder=original.save_clip_l(folder, tmp_path / "clip_l.safetensors"),
+        text_encoder_2=original.write_tensors(tmp_path / "clip_g.safetensors", clip_g),
+    )
+    found = assemble(spec, FLOAT32).text_encoder_2.state_dict()
+    assert found.keys() == clip_g.keys()
+    assert all(torch.equal(found[name], value) for name, value in clip_g.items())
+
+
+@pytest.mark.parametrize("precision", ["fp8", "scaled_fp8"])
+def test_an_all_in_one_file_may_be_of_eight_bits(tmp_path: Path, precision: Any) -> None:
+    folder = models.save_tiny_flux_dev(tmp_path / "folder")
+    file = original.save_flux_checkpoint(folder, tmp_path / "flux.safetensors", precision=precision)
+    pipeline = assemble(ModelSpec("m", "flux", file, config=folder), FLOAT32)
+    for part in ("transformer", "text_encoder_2"):
+        found = getattr(pipeline, part).state_dict()
+        for name, value in models.state_of(folder, part).items():
+            error = (found[name].float() - value).abs().max().item()
+            assert error <= 0.08 * value.abs().max().item(), f"{part}.{name}"

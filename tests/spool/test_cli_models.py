@@ -48,7 +48,7 @@ def test_a_checkpoint_is_told_from_its_header_and_added(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     loaded = load(config, {})
     assert [(m.name, m.family, m.weights) for m in loaded.model] == [("my-model-v2", "sdxl", file)]
-    again = genzo("models", "--config", config, "add", file, cwd=tmp_path, env=_environment())
+    again = genzo("models", "add", file, "--config", config, cwd=tmp_path, env=_environment())
     assert again.returncode == 1
     assert "has a model 'my-model-v2' already" in again.stderr
 
