@@ -74,7 +74,8 @@ def from_bfl(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         else:
             renamed = _renamed(name)
             swaps = renamed.startswith("norm_out.linear.")
-            converted[renamed] = torch.cat(value.chunk(2)[::-1]) if swaps else value
+            # A list, since quantised tensors look for their kind in lists only.
+            converted[renamed] = torch.cat([*reversed(value.chunk(2))]) if swaps else value
     return converted
 
 

@@ -20,6 +20,7 @@ from spool.door import resolve
 from spool.jobs import JobRequest, ResolvedJob
 from tests import models
 from tests.models import original_files as original
+from tests.models.gguf_files import save_transformer_gguf
 
 PARTS = ("unet", "transformer", "vae", "text_encoder", "text_encoder_2")
 FLOAT32 = {"default": torch.float32}
@@ -234,3 +235,22 @@ def test_an_all_in_one_file_may_be_of_eight_bits(tmp_path: Path, precision: Any)
         for name, value in models.state_of(folder, part).items():
             error = (found[name].float() - value).abs().max().item()
             assert error <= 0.08 * value.abs().max().item(), f"{part}.{name}"
+
+
+def test_a_gguf_stays_quantised_and_paints_almost_the_same(tmp_path: Path) -> None:
+    pytest.importorskip("gguf")
+    folder = models.save_tiny_flux_dev(tmp_path / "folder")
+    file = save_transformer_gguf(folder, tmp_path / "flux-Q8_0.gguf")
+    keys = ("config", "vae", "text_encoder", "text_encoder_2")
+    beside: dict[str, Any] = dict.fromkeys(keys, folder)
+    apart = load(ModelSpec("m", "flux", file, device="cpu", **beside))
+    together = load(ModelSpec("m", "flux", folder, device="cpu"))
+    quantised = [
+        value
+        for value in assemble(apart.spec, FLOAT32).transformer.parameters()
+        if value.dtype == torch.uint8
+    ]
+    assert quantised
+    job = resolved(apart, JobRequest(prompt="a red cat", width=64, height=96, steps=2))
+    ours, theirs = (model.denoise(job, 3, lambda _: None) for model in (apart, together))
+    assert (ours - theirs).abs().max() < 0.1 * theirs.abs().max()
