@@ -1,4 +1,4 @@
-"""What a folder of LoRAs holds: kinds, ids, triggers; and files that were made to do harm."""
+"""What a folder of LoRAs holds: kinds, ids and triggers."""
 
 from __future__ import annotations
 
@@ -6,17 +6,13 @@ import hashlib
 import json
 import os
 import struct
-import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from daemon.errors import RenderError
-from daemon.loras import LoraFolder, effective_prompt, files, header
-from daemon.loras.header import MAX_HEADER_BYTES
-from spool.jobs import LoraRequest
-from tests.daemon.test_sdxl import job
+from daemon.loras import LoraFolder, files, header
 
 DOWN = "down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k"
 SDXL = {f"lora_te2_text_model_encoder_layers_0_self_attn_{name}": (8, 8) for name in ("q_proj",)}
@@ -274,97 +270,6 @@ def test_words_of_strangers_are_short_lines_that_can_be_published(tmp_path: Path
     json.dumps(listed, ensure_ascii=False).encode()
 
 
-def header_of(text: bytes, data: bytes = b"") -> bytes:
-    return struct.pack("<Q", len(text)) + text + data
-
-
-def entry(**changes: object) -> bytes:
-    tensor = {"dtype": "F16", "shape": [2], "data_offsets": [0, 4], **changes}
-    return header_of(json.dumps({"lora_unet_x.lora_up.weight": tensor}).encode(), b"\0" * 4)
-
-
-HOSTILE = {
-    "empty": (b"", "cut short"),
-    "short": (b"\x08\0\0", "cut short"),
-    "endless": (b"\xff" * 8 + b"{}", "cut short"),
-    "negative": (struct.pack("<q", -1), "cut short"),
-    "not json": (header_of(b"{not json}"), "not JSON"),
-    "not utf-8": (header_of(b'{"\xff": 1}'), "not JSON"),
-    "a list": (header_of(b"[]"), "not a JSON object"),
-    "deep": (header_of(b"[" * 500_000), "not JSON"),
-    "long number": (header_of(b'{"a": ' + b"9" * 100_000 + b"}"), "not JSON"),
-    "metadata": (header_of(b'{"__metadata__": [1]}'), "metadata"),
-    "no tensor": (header_of(b'{"a": 1}'), "not described"),
-    "shape": (entry(shape=[-1]), "not described"),
-    "shape of texts": (entry(shape=["x"]), "not described"),
-    "no shape": (entry(shape=None), "not described"),
-    "offsets": (entry(data_offsets=[0]), "not described"),
-    "true": (entry(data_offsets=[0, True]), "not described"),
-    "past the end": (entry(data_offsets=[0, 5]), "cut short"),
-    "no tensors": (header_of(b"{}"), "no LoRA at all"),
-    "pickle": (b"\x80\x02}q\x00.", "pickle"),
-    "zipped pickle": (b"PK\x03\x04" + b"\0" * 100, "pickle"),
-    "many": (
-        header_of(
-            json.dumps(
-                {
-                    str(n): {"dtype": "F16", "shape": [], "data_offsets": [0, 0]}
-                    for n in range(20_001)
-                }
-            ).encode()
-        ),
-        "tensors are above",
-    ),
-    "large header": (header_of(b" " * (MAX_HEADER_BYTES + 1)), "header of"),
-}
-
-
-@pytest.mark.parametrize("kind", HOSTILE)
-def test_a_hostile_file_is_refused_with_a_reason(kind: str, tmp_path: Path) -> None:
-    content, reason = HOSTILE[kind]
-    (tmp_path / "x.safetensors").write_bytes(content)
-    assert reason in reasons_in(tmp_path)["x.safetensors"]
-
-
-def test_the_worst_header_takes_bounded_memory(tmp_path: Path) -> None:
-    worst = b"[" + b"[]," * ((MAX_HEADER_BYTES - 4) // 3) + b"0]"
-    (tmp_path / "x.safetensors").write_bytes(header_of(worst))
-    tracemalloc.start()
-    assert reasons_in(tmp_path)["x.safetensors"] == "its header is not a JSON object"
-    _, peak_bytes = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak_bytes < 400 << 20
-
-
-def test_a_sparse_file_of_terabytes_is_refused_unread(tmp_path: Path) -> None:
-    with (tmp_path / "x.safetensors").open("wb") as file:
-        file.write(struct.pack("<Q", 1 << 39))
-        file.truncate(1 << 40)
-    assert "are above" in reasons_in(tmp_path)["x.safetensors"]
-
-
-@pytest.mark.parametrize("ending", ["pt", "ckpt", "bin", "pth"])
-def test_pickles_are_refused_by_name(ending: str, tmp_path: Path) -> None:
-    (tmp_path / f"x.{ending}").write_bytes(b"anything")
-    assert "pickle" in reasons_in(tmp_path)[f"x.{ending}"]
-
-
-def test_things_that_are_no_files_are_refused_and_waited_for_by_nobody(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "fifo.safetensors")
-    (tmp_path / "broken.safetensors").symlink_to(tmp_path / "nowhere")
-    (tmp_path / "loop.safetensors").symlink_to(tmp_path / "loop.safetensors")
-    (tmp_path / "folder.safetensors").mkdir()
-    (tmp_path / "round").symlink_to(tmp_path)
-    write(tmp_path / "ink.safetensors")
-    os.mkfifo(tmp_path / "ink.json")
-    assert ids_in(tmp_path) == ["ink"]
-    assert set(reasons_in(tmp_path)) == {
-        "fifo.safetensors",
-        "broken.safetensors",
-        "loop.safetensors",
-    }
-
-
 def test_names_that_cannot_be_an_id_are_refused(tmp_path: Path) -> None:
     write(tmp_path / ("x" * 201 + ".safetensors"))
     write(tmp_path / "line\nbreak.safetensors")
@@ -434,51 +339,3 @@ def test_a_lora_that_is_gone_is_named_with_its_folder(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(RenderError, match="its file is gone"):
         folder.file_of("ink")
-
-
-def prompted(prompt: str, *triggers: str, weight: float = 0.5) -> str:
-    loras = tuple(LoraRequest(id=str(n), trigger_weight=weight) for n in range(len(triggers)))
-    words = {str(number): (trigger, "other") for number, trigger in enumerate(triggers)}
-    return effective_prompt(job(prompt=prompt, loras=loras), words)
-
-
-@pytest.mark.parametrize(
-    ("prompt", "triggers", "effective"),
-    [
-        ("a cat", ["ink"], "a cat, (ink:0.5)"),
-        ("a cat", ["ink", "wash"], "a cat, (ink:0.5), (wash:0.5)"),
-        ("a cat", ["ink", "INK"], "a cat, (ink:0.5)"),
-        ("a cat in Ink Wash", ["ink wash"], "a cat in Ink Wash"),
-        ("thinking of ink_wash", ["ink"], "thinking of ink_wash, (ink:0.5)"),
-        ("a cat", ["saber (fate)"], r"a cat, (saber \(fate\):0.5)"),
-        ("a cat", [r"saber \(fate\)"], r"a cat, (saber \(fate\):0.5)"),
-        (r"saber \(fate\)", ["saber (fate)"], r"saber \(fate\)"),
-        ("a cat", ["a [b] \\ c"], r"a cat, (a \[b\] \\ c:0.5)"),
-        ("a cat", ["<lora:ink:1> ink, "], "a cat, (ink:0.5)"),
-        ("a cat", ["<lora:ink:1>"], "a cat"),
-        ("", ["ink"], "(ink:0.5)"),
-        ("a cat", [""], "a cat"),
-    ],
-)
-def test_the_trigger_stands_behind_the_prompt_unless_it_is_there(
-    prompt: str, triggers: list[str], effective: str
-) -> None:
-    assert prompted(prompt, *triggers) == effective
-
-
-@pytest.mark.parametrize(
-    ("weight", "effective"),
-    [
-        (0, "a"),
-        (0.00001, "a"),
-        (1, "a, (ink:1)"),
-        (1.25, "a, (ink:1.25)"),
-        (2 / 3, "a, (ink:0.6667)"),
-    ],
-)
-def test_the_trigger_has_its_weight(weight: float, effective: str) -> None:
-    assert prompted("a", "ink", weight=weight) == effective
-
-
-def test_a_prompt_without_loras_stays_as_it_is() -> None:
-    assert effective_prompt(job(prompt=" a (cat) "), {}) == " a (cat) "

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import gc
-import hashlib
-import importlib
 import json
 import os
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,35 +13,15 @@ from typing import Any
 import psutil
 import pytest
 import torch
-from PIL.Image import open as open_image
 
 from daemon.errors import RenderError
 from daemon.families import Model, ModelSpec, load
-from daemon.loras.sdxl_names import unet_names
-from daemon.models import Models
-from spool.gallery import PictureName
 from spool.jobs import LoraRequest
-from spool.layout import Spool
-from spool.problems import Problem
-from spool.states import Status
 from tests.daemon import tiny_loras
-from tests.daemon.slots import record_of, running_slot, submit
 from tests.daemon.test_sdxl import bare_picture, ignore, job
 from tests.daemon.tiny_loras import Lora, draw_lora, merge, save_lora
 from tests.daemon.tiny_models import open_bare
 
-REAL_UNET = {
-    "block_out_channels": (320, 640, 1280),
-    "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-    "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-    "transformer_layers_per_block": (1, 2, 10),
-    "attention_head_dim": (5, 10, 20),
-    "use_linear_projection": True,
-    "addition_embed_type": "text_time",
-    "addition_time_embed_dim": 256,
-    "projection_class_embeddings_input_dim": 2816,
-    "cross_attention_dim": 2048,
-}
 TE_ONLY = ("text_encoder", "text_encoder_2")
 
 
@@ -139,24 +116,6 @@ def test_the_oldest_spelling_gives_the_same_picture(
     add(spec, "a", tiny_loras.diffusers(lora))
     add(spec, "b", tiny_loras.old_diffusers(lora))
     assert torch.equal(latents(model, ("a", 0.8)), latents(model, ("b", 0.8)))
-
-
-def test_stability_s_names_of_the_whole_sdxl_are_those_that_diffusers_reads() -> None:
-    conversion = importlib.import_module("diffusers.loaders.lora_conversion_utils")
-    with torch.device("meta"):
-        unet = importlib.import_module("diffusers").UNet2DConditionModel(**REAL_UNET)
-    modules = dict(unet.named_modules())
-    paths = [
-        path for path, m in modules.items() if isinstance(m, torch.nn.Linear | torch.nn.Conv2d)
-    ]
-    theirs = re.compile("(input|middle|output)_block|out_2|time_embed_|label_emb_")
-    names = {name: path for name, path in unet_names(paths, 2).items() if theirs.match(name)}
-    assert set(names.values()) == set(paths)
-    for name, path in names.items():
-        key = {f"lora_unet_{name}.lora_down.weight": None}
-        (mapped,) = conversion._maybe_map_sgm_blocks_to_diffusers(key, unet.config)
-        converted = conversion._convert_unet_lora_key(mapped).replace(".processor", "")
-        assert re.sub(r"[._]lora\.down\.weight$", "", converted) in (path, path.removesuffix(".0"))
 
 
 @pytest.mark.parametrize(
@@ -422,83 +381,3 @@ def test_what_a_job_uses_stays_loaded_however_much_it_is(
     latents(small, (add(spec, "next", tiny_loras.kohya(draw_lora(bare, 30))), 1.0))
     assert [adapter.file.path.stem for adapter in adapters._loaded.values()] == ["next"]
     assert torch.equal(latents(small, *weights), expected)
-
-
-@pytest.fixture
-def spool(tmp_path: Path) -> Spool:
-    return Spool.create(tmp_path / "spool")
-
-
-def test_a_job_s_record_and_picture_name_what_was_applied(
-    tiny_spec: ModelSpec, bare: Any, spool: Spool, tmp_path: Path
-) -> None:
-    lora = draw_lora(bare, 1)
-    tensors = tiny_loras.kohya(lora)
-    path = save_lora(
-        tmp_path / "loras" / "ink.safetensors",
-        tensors,
-        {"modelspec.trigger_phrase": "ink (wash)"},
-    )
-    spec = replace(tiny_spec, loras=tmp_path / "loras")
-    with running_slot(spool, spec):
-        wanted = {"id": "ink", "weight": 0.8, "trigger_weight": 0.4}
-        record = record_of(spool, submit(spool, prompt="a cat", loras=[wanted]))
-        plain = record_of(spool, submit(spool, prompt="a cat"))
-        with pytest.raises(Problem) as refused:
-            submit(spool, loras=[{"id": "nosuch"}])
-    assert refused.value.as_json()["errors"][0]["pointer"] == "#/loras/0/id"
-
-    assert record.status is Status.COMPLETED
-    assert record.job is not None
-    assert record.job["prompt"] == "a cat"
-    prompt = r"a cat, (ink \(wash\):0.4)"
-    assert record.render["effective_prompt"] == prompt
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    (applied,) = record.render["loras"]
-    assert applied["modules"] == {"unet": 32, "text_encoder": 8, "text_encoder_2": 8}
-    assert (applied["id"], applied["weight"], applied["sha256"]) == ("ink", 0.8, digest)
-    assert "effective_prompt" not in plain.render
-
-    name = PictureName.parse(record.images[0].filename)
-    assert name is not None
-    with open_image(name.picture(spool)) as image:
-        text = image.info["parameters"]
-    assert text.startswith(prompt + "\n")
-    assert f'Lora hashes: "ink: {applied["a1111_hash"]}", Version: ' in text
-
-
-def test_a_lora_dropped_in_while_the_daemon_runs_is_offered(
-    tiny_spec: ModelSpec, bare: Any, spool: Spool, tmp_path: Path
-) -> None:
-    spec = replace(tiny_spec, loras=tmp_path / "loras")
-    models = Models([spec])
-    assert models.entries[0].available_loras == ()
-    save_lora(tmp_path / "loras" / "new.safetensors", tiny_loras.kohya(draw_lora(bare, 1)))
-    models.refresh()
-    offered = list(models.catalogue.models["tiny"].available_loras)
-    assert tuple(offered) == models.entries[0].available_loras
-    assert offered[0] == {
-        "id": "new",
-        "name": "new",
-        "trigger_words": [],
-        "weight": 1.0,
-        "trigger_weight": 0.5,
-    }
-
-
-def test_a_lora_that_is_gone_when_its_job_comes_fails_the_job_alone(
-    tiny_spec: ModelSpec, bare: Any, spool: Spool, tmp_path: Path
-) -> None:
-    spec = replace(tiny_spec, loras=tmp_path / "loras")
-    path = save_lora(tmp_path / "loras" / "ink.safetensors", tiny_loras.kohya(draw_lora(bare, 1)))
-    with running_slot(spool, spec):
-        pass  # publishes the catalogue
-    job_id = submit(spool, loras=[{"id": "ink"}])
-    path.unlink()
-    with running_slot(spool, spec) as running:
-        record = record_of(spool, job_id)
-        assert record_of(spool, submit(spool)).status is Status.COMPLETED
-        assert running.error is None
-    assert record.status is Status.FAILED
-    assert record.error is not None
-    assert "the LoRA 'ink' is no longer in" in record.error["detail"]

@@ -27,6 +27,21 @@ height = 768
 steps = 30
 guidance_scale = 7.5
 sampler = "euler"
+loras = "/models/loras"
+config = "/models/base"
+text_encoder = "/models/clip_l.safetensors"
+text_encoder_2 = "/models/t5"
+vae = "/models/ae.safetensors"
+tokenizer = "/models/tokenizer"
+hub_cache = "/models/hub"
+allow_download = true
+variant = "base"
+shift = 3.0
+timestep_spacing = "trailing"
+prediction_type = "v_prediction"
+zero_snr = true
+dtype = "bfloat16"
+vae_dtype = "float32"
 [[model]]
 name = "b"
 family = "sdxl"
@@ -76,6 +91,21 @@ def test_every_setting_can_stand_in_the_file(tmp_path: Path) -> None:
         "steps": 30,
         "guidance_scale": 7.5,
         "sampler": "euler",
+        "loras": Path("/models/loras"),
+        "config": Path("/models/base"),
+        "text_encoder": Path("/models/clip_l.safetensors"),
+        "text_encoder_2": Path("/models/t5"),
+        "vae": Path("/models/ae.safetensors"),
+        "tokenizer": Path("/models/tokenizer"),
+        "hub_cache": Path("/models/hub"),
+        "allow_download": True,
+        "variant": "base",
+        "shift": 3.0,
+        "timestep_spacing": "trailing",
+        "prediction_type": "v_prediction",
+        "zero_snr": True,
+        "dtype": "bfloat16",
+        "vae_dtype": "float32",
     }
     assert (second.name, second.default, second.steps) == ("b", False, None)
 
