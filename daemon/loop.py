@@ -203,6 +203,10 @@ def _problem_of(error: Exception) -> Problem:
     """What a failed job's record says."""
     if isinstance(error, Problem):
         return error
+    if isinstance(error, torch.OutOfMemoryError):
+        torch.cuda.empty_cache()
+        detail = f"the GPU's memory does not suffice for this size: {error}"[:2000]
+        return Problem("Out of memory", f"{detail}; ask for fewer pixels", status=500)
     if isinstance(error, DaemonError):
         return Problem("Rendering failed", str(error), status=500)
     log.error("rendering failed", exc_info=error)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
 from PIL import Image
 
 from daemon.errors import RenderError
 from daemon.families.pipelines import Vae
+
+log = logging.getLogger(__name__)
 
 
 class Autoencoder:
@@ -22,6 +26,8 @@ class Autoencoder:
         # Asked of the VAE each time, these two would walk through all of its modules.
         self._device = vae.device
         self.dtype = vae.dtype
+        self.decoded = "whole"
+        """How the last picture was decoded: whole, in tiles, or on the CPU."""
         self.scale_factor = 2 ** (len(vae.config.block_out_channels) - 1)
 
     def lower(self, dtype: torch.dtype) -> None:
@@ -56,10 +62,12 @@ class Autoencoder:
     def decode(self, latents: torch.Tensor) -> Image.Image:
         """Decode latents (1, channels, h, w) to the picture, bit-equal to the pipeline's own.
 
-        A picture that is not finite in half precision is decoded again in float32. Raises
-        RenderError when it is not finite there either.
+        Where the GPU's memory does not suffice it is decoded in tiles, whose seams change some
+        pixels, and then on the CPU; `decoded` says which. A picture that is not finite in half
+        precision is decoded again in float32. Raises RenderError when it is not finite there
+        either.
         """
-        pixels = self._decode(latents)
+        pixels = self._decode_within_memory(latents)
         if not is_finite(pixels) and self.dtype != torch.float32:
             pixels = self._decode_in_float32(latents)
         if not is_finite(pixels):
@@ -68,6 +76,36 @@ class Autoencoder:
                 "its weights are damaged: fetch the model again"
             )
         return to_image(pixels)
+
+    def _decode_within_memory(self, latents: torch.Tensor) -> torch.Tensor:
+        self.decoded = "whole"
+        try:
+            return self._decode(latents)
+        except torch.OutOfMemoryError as error:
+            log.warning("the picture is decoded in tiles: %s", error)
+        self.decoded = "in tiles"
+        torch.cuda.empty_cache()
+        self._vae.enable_tiling()
+        try:
+            return self._decode(latents)
+        except torch.OutOfMemoryError as error:
+            log.warning("the picture is decoded on the CPU: %s", error)
+        finally:
+            self._vae.disable_tiling()
+        self.decoded = "on the CPU"
+        return self._decode_on_cpu(latents)
+
+    def _decode_on_cpu(self, latents: torch.Tensor) -> torch.Tensor:
+        device, dtype = self._device, self.dtype
+        self._move(torch.device("cpu"), torch.float32)
+        try:
+            return self._decode(latents)
+        finally:
+            self._move(device, dtype)
+
+    def _move(self, device: torch.device, dtype: torch.dtype) -> None:
+        self._vae.to(device, dtype)
+        self._device, self.dtype = device, dtype
 
     def _decode_in_float32(self, latents: torch.Tensor) -> torch.Tensor:
         dtype = self.dtype

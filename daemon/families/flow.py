@@ -116,6 +116,7 @@ class Flow(ABC, Generic[Pipeline]):
             "device": str(device),
             "dtype": _name(self._placement.dtype),
             "vae_dtype": _name(self._autoencoder.dtype),
+            "decoded": self._autoencoder.decoded,
             **library_versions(),
         }
         if device.type == "cuda":

@@ -149,6 +149,7 @@ class Sdxl:
             "device": str(device),
             "dtype": _name(self._placement.dtype),
             "vae_dtype": _name(self._autoencoder.dtype),
+            "decoded": self._autoencoder.decoded,
             **library_versions(),
         }
         if device.type == "cuda":
