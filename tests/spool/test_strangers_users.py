@@ -99,9 +99,12 @@ def _drop_everything(spool: Spool, immutable: list[Path]) -> None:
     fcntl.flock(locked, fcntl.LOCK_EX)
     for name, mode in (("others.json", 0o644), ("others-secret.json", 0o600)):
         os.link(_drop(spool, f"../{name}", mode, ROOT), spool.incoming / name)
-    _drop(spool, "shut/a.json", 0o644)
-    os.chown(spool.incoming / "shut", NOBODY, NOBODY)
-    (spool.incoming / "shut").chmod(0o700)
+    # It arrives closed; the file in it would be seen while it still is open.
+    _drop(spool, "../shut/a.json", 0o644)
+    shut = spool.root / "shut"
+    os.chown(shut, NOBODY, NOBODY)
+    shut.chmod(0o700)
+    shut.rename(spool.incoming / "shut")
     _drop_no_files(spool.incoming)
     _drop(spool, "good.json", 0o644)
 
