@@ -10,7 +10,7 @@ from collections.abc import Callable
 from spool.claims import Claim, Slot
 from spool.presence import Presence
 from spool.recovery import finished_before, recover
-from spool.room import NoRoom, require_room
+from spool.room import NoRoom, is_full, require_room
 from spool.settings import DiskSettings
 from spool.states import TicketName, scan
 from spool.tickets import Ticket
@@ -78,9 +78,23 @@ class Backlog:
             if self._due.get(name.job_id, 0.0) > time.time():
                 continue
             claim = self._slot.claim(name, self._may_start)
-            if claim is not None and not finished_before(claim):
+            if claim is not None and not self._finished(claim):
                 return claim
+            if self._full_until > now:
+                break
         return None
+
+    def _finished(self, claim: Claim) -> bool:
+        """Whether the job needs no run: it has a record, for what follows which there may be no
+        room yet; then it goes back to the queue."""
+        try:
+            return finished_before(claim)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            self.pause()
+            claim.put_back(claim.name.starts)
+            return True
 
     def _read(self) -> None:
         self._is_stale = False

@@ -37,7 +37,8 @@ def test_a_job_is_not_started_before_its_instant_and_then_at_once(
     spool: Spool, tiny_spec: ModelSpec
 ) -> None:
     with running_slot(spool, tiny_spec):
-        due = datetime.now(UTC) + timedelta(seconds=1.5)
+        # To the second, since a record counts milliseconds.
+        due = (datetime.now(UTC) + timedelta(seconds=2.5)).replace(microsecond=0)
         later = submit(spool, not_before=due.isoformat())
         now = submit(spool)
         record_of(spool, now)
@@ -72,6 +73,28 @@ def test_a_job_that_has_a_record_is_finished_and_not_run_again(spool: Spool) -> 
     assert _backlog(spool).claim_next() is None
     assert (spool.outgoing / "a" / ticket.job_id / "result.json").exists()
     assert list(spool.work.rglob(f"*{ticket.job_id}.0.json")) == []
+
+
+def test_on_a_full_disk_a_job_that_has_a_record_waits_in_the_queue(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticket = queue_job(spool, drop_name="a.json")
+    publish_pictures(spool, ticket)
+    publish_record(spool, completed(ticket))
+    looked = _backlog(spool)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("spool.finishing.deliver", full)
+        assert looked.claim_next() is None
+    assert [name.job_id for name in scan(spool.queued)] == [ticket.job_id]
+    monkeypatch.setattr(looked, "_full_until", 0.0)
+    looked.look_again()
+    assert looked.claim_next() is None
+    assert scan(spool.queued) == []
+    assert (spool.outgoing / "a" / ticket.job_id / "result.json").exists()
 
 
 @pytest.mark.parametrize("change", ["removed", "replaced"])
