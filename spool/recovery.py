@@ -33,11 +33,16 @@ def recover(slot: Slot, *, starting: bool) -> list[str]:
     """
     spool = slot.spool
     report = [_recover_one(claim) for claim in slot.orphans(starting=starting)]
-    with cancelling(spool) as directory:
-        cancelled = finish_cancelled(spool, directory)
-        report += [f"{job_id}: cancelled, completed after a crash" for job_id in cancelled]
-        if starting:
-            report += _resolve_waiting(spool)
+    try:
+        with cancelling(spool) as directory:
+            cancelled = finish_cancelled(spool, directory)
+            report += [f"{job_id}: cancelled, completed after a crash" for job_id in cancelled]
+            if starting:
+                report += _resolve_waiting(spool)
+    except OSError as error:
+        if not is_full(error):
+            raise
+        report.append("the disk is full: what has ended but for its last steps waits for room")
     return report
 
 

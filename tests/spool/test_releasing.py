@@ -150,3 +150,21 @@ def test_a_cancelled_record_names_the_pictures_of_a_start_that_died(spool: Spool
     assert [image.filename for image in record.images] == [f"{ticket.job_id}-0.png"]
     assert record.images[0].seed == ticket.seed
     invariants.check(spool, [ticket.job_id])
+
+
+def test_on_a_full_disk_a_recovery_leaves_what_it_cannot_finish_to_the_next(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticket = queue_job(spool, drop_name="a.json")
+    (spool.queued / str(ticket.name)).rename(spool.slot_of("cancel") / str(ticket.name))
+    slot = Slot.acquire(spool, "a", timeout_seconds=0)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("spool.finishing.deliver", full)
+        assert "waits for room" in recover(slot, starting=True)[-1]
+    recover(slot, starting=False)
+    assert find(spool, ticket.job_id) is None
+    invariants.check(spool, [ticket.job_id])
