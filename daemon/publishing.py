@@ -7,7 +7,6 @@ waits rather than memory grows.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import queue
 import threading
@@ -17,7 +16,6 @@ from dataclasses import replace
 from typing import Any
 
 from PIL.Image import Image
-from PIL.Image import open as open_image
 
 from daemon.families import Model
 from daemon.infotext import infotext
@@ -26,9 +24,9 @@ from spool import durable, ids
 from spool.claims import Claim
 from spool.feed import announce
 from spool.finishing import finish
-from spool.gallery import PictureName, publish_picture
+from spool.gallery import PictureName, publish_picture, published_name
 from spool.jobs import ResolvedJob
-from spool.outcomes import Outcome, published, record_of
+from spool.outcomes import Outcome, picture_record, published, record_of
 from spool.problems import Problem
 from spool.records import PictureRecord
 from spool.recovery import say
@@ -114,12 +112,9 @@ class Publication:
         """Take the start back once the GPU is done: a death from here on is not the job's fault."""
         self.claim = self.claim.uncount()
 
-    def name(self, index: int) -> PictureName:
-        return PictureName(self.claim.job_id, index)
-
     def is_published(self, index: int) -> bool:
         """Whether an earlier start of the job has published its picture `index`."""
-        return self.name(index).picture(self.claim.spool).exists()
+        return published_name(self.claim.spool, self.claim.job_id, index) is not None
 
     def publish(self, index: int, image: Image, model: Model, render: dict[str, Any]) -> None:
         """Encode the picture and publish it, its thumbnail and its line in the feed.
@@ -147,36 +142,31 @@ class Publication:
         label = model.sampler_label(self._job)
         text = infotext(self._job, seed, label, self._job.model, f"genzo {VERSION}", render)
         png = encode_png(image, text, self._private(index, render))
-        publish_picture(self.claim.spool, self.name(index), png, encode_thumbnail(image))
-        self._enter(index, png, image.size)
+        name = PictureName(self.claim.job_id, index)
+        if publish_picture(self.claim.spool, name, png, encode_thumbnail(image)):
+            self._enter(name, png)
+        else:
+            self.adopt(index)
 
     def adopt(self, index: int) -> None:
         """Enter a picture that an earlier start of the job has published."""
-        path = self.name(index).picture(self.claim.spool)
+        spool = self.claim.spool
+        name = published_name(spool, self.claim.job_id, index)
+        if name is None:
+            self._warnings.append(f"picture {index} was removed before its job was finished")
+            return
         try:
             # Whoever published it may have died before its name was durable.
-            durable.sync_directories(path.parent)
-            with open_image(path) as image:
-                self._enter(index, path.read_bytes(), image.size)
+            durable.sync_directories(name.picture(spool).parent)
+            self._enter(name, name.picture(spool).read_bytes())
         except OSError as error:
             self._note_full(error)
 
-    def _enter(self, index: int, data: bytes, size_px: tuple[int, int]) -> None:
+    def _enter(self, name: PictureName, data: bytes) -> None:
         """Note the picture for the record and announce it."""
         assert self._job is not None
-        filename = str(self.name(index))
-        self._images.append(
-            PictureRecord(
-                filename=filename,
-                index=index,
-                seed=self._job.seed + index,
-                width=size_px[0],
-                height=size_px[1],
-                bytes=len(data),
-                sha256=hashlib.sha256(data).hexdigest(),
-            )
-        )
-        announce(self.claim.spool, filename, {"job_id": self.claim.job_id})
+        self._images.append(picture_record(name, self._job.seed + name.index, data))
+        announce(self.claim.spool, str(name), {"job_id": self.claim.job_id})
 
     def conclude(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -15,7 +14,8 @@ from httpd.files import send_file
 from httpd.query import whole_number
 from httpd.refusals import not_found
 from spool.gallery import PictureName
-from spool.layout import Spool
+from spool.picture_files import PictureFormat
+from spool.problems import Problem
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -46,23 +46,31 @@ def page_of(context: Context, limit: int, offset: int) -> tuple[list[Picture], i
 
 async def get_image(request: Request) -> Response:
     """A picture in full size."""
-    return await _send(request, PictureName.picture, "image/png")
+    name = _name(request)
+    path = name.picture(context_of(request).spool)
+    return await _send(request, path, name.format.media_type)
 
 
 async def get_thumbnail(request: Request) -> Response:
     """The thumbnail of a picture, under the picture's own name."""
-    return await _send(request, PictureName.thumbnail, "image/webp")
+    path = _name(request).thumbnail(context_of(request).spool)
+    return await _send(request, path, PictureFormat.WEBP.media_type)
 
 
-async def _send(
-    request: Request, path_of: Callable[[PictureName, Spool], Path], media_type: str
-) -> Response:
-    filename = request.path_params["filename"]
-    name = PictureName.parse(filename)
-    response = None
-    if name is not None:
-        path = path_of(name, context_of(request).spool)
-        response = await send_file(request, path, media_type)
+def _name(request: Request) -> PictureName:
+    name = PictureName.parse(request.path_params["filename"])
+    if name is None:
+        raise _no_picture(request)
+    return name
+
+
+async def _send(request: Request, path: Path, media_type: str) -> Response:
+    response = await send_file(request, path, media_type)
     if response is None:
-        raise not_found(f"there is no picture {filename[:80]!r}; GET /api/images lists them")
+        raise _no_picture(request)
     return response
+
+
+def _no_picture(request: Request) -> Problem:
+    filename = request.path_params["filename"]
+    return not_found(f"there is no picture {filename[:80]!r}; GET /api/images lists them")

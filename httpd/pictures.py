@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import struct
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from httpd.bodies import Picture
+from httpd.files import open_regular
 from httpd.links import image_links
 from spool import ids
 from spool.gallery import PictureName
 from spool.layout import Spool
+from spool.picture_files import NotAPicture, size_px
 from spool.records import Record, read_record
 from spool.states import find
 from spool.tickets import Ticket
 
 _REMEMBERED_JOBS = 1000
-_PNG_HEADER_BYTES = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Pictures:
         source = self._source(name.job_id)
         width, height = source.sizes.get(name.index) or self._size_in_file(name)
         return Picture(
-            id=str(name).removesuffix(".png"),
+            id=name.stem,
             filename=str(name),
             job_id=name.job_id,
             **image_links(str(name)),
@@ -89,12 +90,13 @@ class Pictures:
             return None
 
     def _size_in_file(self, name: PictureName) -> tuple[int, int]:
-        """The size that a PNG's header states; (0, 0) if it cannot be read."""
-        try:
-            with name.picture(self._spool).open("rb") as file:
-                return struct.unpack(">II", file.read(_PNG_HEADER_BYTES)[16:])
-        except (OSError, struct.error):
+        """The size that the file's header states; (0, 0) if it cannot be read."""
+        file = open_regular(name.picture(self._spool))
+        if file is None:
             return (0, 0)
+        with file, suppress(OSError, NotAPicture):
+            return size_px(file)
+        return (0, 0)
 
 
 def _of_ticket(ticket: Ticket) -> _Source:

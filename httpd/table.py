@@ -178,7 +178,7 @@ ENDPOINTS = (
         images.get_image,
         "Get a picture in full size",
         _GALLERY,
-        _file_answers("image/png"),
+        _file_answers("image/*"),
         _FILE_ERRORS,
     ),
     Endpoint(

@@ -1,8 +1,10 @@
 """Finished pictures: gallery/<YYYYMMDD>/<HH>/<job_id>-<n>.png, a WebP thumbnail beside each.
 
-A name is made from the job id and the picture's index, and given without replacing: a second
-run of a job after a crash finds its pictures there, so no result shows twice. The name alone
-says where the file lies, and newest-first order is the order of names.
+A name is made from the job id, the picture's index and its format (.png, .webp or .jpg), and
+given without replacing, whatever format holds the index already: a second run of a job after a
+crash finds its pictures there, even where the configured format has changed meanwhile, so no
+result shows twice. The name alone says where the file lies, and newest-first order is the order
+of names.
 """
 
 from __future__ import annotations
@@ -16,8 +18,10 @@ from typing import Self
 
 from spool import durable, ids
 from spool.layout import Spool, shards
+from spool.picture_files import BY_EXTENSION, PictureFormat
 
-_NAME = re.compile(rf"({ids.PATTERN})-(0|[1-9]\d{{0,2}})\.png", re.ASCII)
+_NAME = re.compile(rf"({ids.PATTERN})-(0|[1-9]\d{{0,2}})\.({'|'.join(BY_EXTENSION)})", re.ASCII)
+_THUMBNAIL = ".thumb.webp"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -26,6 +30,7 @@ class PictureName:
 
     job_id: str
     index: int
+    format: PictureFormat = PictureFormat.PNG
 
     @classmethod
     def parse(cls, filename: str) -> Self | None:
@@ -33,29 +38,54 @@ class PictureName:
         match = _NAME.fullmatch(filename)
         if match is None or not ids.is_job_id(match[1]):
             return None
-        return cls(match[1], int(match[2]))
+        return cls(match[1], int(match[2]), BY_EXTENSION[match[3]])
+
+    @classmethod
+    def of_thumbnail(cls, filename: str) -> Self | None:
+        """A picture that the thumbnail `filename` may belong to, or None if it is no thumbnail's.
+
+        The name of a thumbnail does not tell the format of its picture.
+        """
+        stem = filename.removesuffix(_THUMBNAIL)
+        return None if stem == filename else cls.parse(f"{stem}.{PictureFormat.PNG.extension}")
+
+    @property
+    def stem(self) -> str:
+        """The name without its extension: the same in every format."""
+        return f"{self.job_id}-{self.index}"
 
     def __str__(self) -> str:
-        return f"{self.job_id}-{self.index}.png"
+        return f"{self.stem}.{self.format.extension}"
 
     def picture(self, spool: Spool) -> Path:
         return spool.gallery / ids.shard(self.job_id) / str(self)
 
     def thumbnail(self, spool: Spool) -> Path:
-        return self.picture(spool).with_suffix(".thumb.webp")
+        return self.picture(spool).with_name(f"{self.stem}{_THUMBNAIL}")
 
 
-def publish_picture(spool: Spool, name: PictureName, png: bytes, thumbnail: bytes) -> bool:
-    """Publish a picture durably, its thumbnail first; False if it was published before."""
-    path = name.picture(spool)
+def published_name(spool: Spool, job_id: str, index: int) -> PictureName | None:
+    """The name, hence the format, in which picture `index` of a job is in the gallery, if it is."""
+    names = (PictureName(job_id, index, each) for each in PictureFormat)
+    return next((name for name in names if name.picture(spool).exists()), None)
+
+
+def publish_picture(spool: Spool, name: PictureName, picture: bytes, thumbnail: bytes) -> bool:
+    """Publish a picture durably, its thumbnail first; False if it was published before.
+
+    In whatever format: the look at the other formats and the new name are two steps, between
+    which nobody else can publish, since a job never runs twice at once.
+    """
+    folder = name.picture(spool).parent
 
     def publish() -> bool:
         with durable.scratch_file(spool.tmp, thumbnail, durable=True) as temporary:
             durable.link(temporary, name.thumbnail(spool))
+        path = (published_name(spool, name.job_id, name.index) or name).picture(spool)
         # Its sync of the folder makes both names durable.
-        return durable.publish(path, png, scratch=spool.tmp)
+        return durable.publish(path, picture, scratch=spool.tmp)
 
-    return durable.within_directory(path.parent, publish, within=spool.gallery)
+    return durable.within_directory(folder, publish, within=spool.gallery)
 
 
 def newest_first(spool: Spool) -> Iterator[PictureName]:

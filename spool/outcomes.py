@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from dataclasses import dataclass, field
 from typing import Any
 
 from spool import ids
-from spool.gallery import PictureName
+from spool.gallery import PictureName, published_name
 from spool.layout import Spool
+from spool.picture_files import NotAPicture, size_px
 from spool.records import PictureRecord, Record
 from spool.states import Status
 from spool.tickets import Ticket
@@ -57,15 +59,19 @@ def published(spool: Spool, ticket: Ticket) -> tuple[PictureRecord, ...]:
 
     A start that died may have published pictures of which whoever ends the job knows nothing.
     """
+    names = (published_name(spool, ticket.job_id, n) for n in range(ticket.request.count))
     return tuple(
-        _picture_record(name, ticket.seed + name.index, name.picture(spool).read_bytes())
-        for name in (PictureName(ticket.job_id, n) for n in range(ticket.request.count))
-        if name.picture(spool).exists()
+        picture_record(name, ticket.seed + name.index, name.picture(spool).read_bytes())
+        for name in names
+        if name is not None
     )
 
 
-def _picture_record(name: PictureName, seed: int, png: bytes) -> PictureRecord:
-    # The size stands in every PNG's first chunk. No file of that name may end a recovery.
-    width, height = (int.from_bytes(png[start : start + 4], "big") for start in (16, 20))
-    digest = hashlib.sha256(png).hexdigest()
-    return PictureRecord(str(name), name.index, seed, width, height, len(png), digest)
+def picture_record(name: PictureName, seed: int, data: bytes) -> PictureRecord:
+    """What a record tells of the picture whose file holds `data`."""
+    try:
+        width, height = size_px(io.BytesIO(data))
+    except NotAPicture:  # no file of that name may end a recovery
+        width, height = 0, 0
+    digest = hashlib.sha256(data).hexdigest()
+    return PictureRecord(str(name), name.index, seed, width, height, len(data), digest)

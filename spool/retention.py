@@ -32,7 +32,6 @@ LEFTOVER_SECONDS = 86_400.0
 
 _OUTGOING_DEPTH = MAX_FOLDERS + 2  # the drop's folders, its own name, the job's id
 _LIVE_SUFFIXES = frozenset({"jsonl", "jpg", "cancel"})
-_THUMBNAIL = ".thumb.webp"
 _KEY = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _KEYS = re.compile(r"[0-9a-f]{2}", re.ASCII)
 _DAY = re.compile(r"\d{8}", re.ASCII)
@@ -105,12 +104,15 @@ def sweep_gallery(house: House) -> None:
         return
     before = house.before(house.keep.gallery)
     for folder in house.due_shards(house.spool.gallery, before):
-        # In this order a picture goes before its thumbnail, as it came after it.
-        for name in folder.names():
-            base = name.removesuffix(_THUMBNAIL)
-            picture = PictureName.parse(name if base == name else f"{base}.png")
+        # A picture goes before its thumbnail, as it came after it.
+        for name in sorted(folder.names(), key=_is_thumbnail):
+            picture = PictureName.parse(name) or PictureName.of_thumbnail(name)
             if picture is not None:
                 house.remove_by_id(folder, name, picture.job_id, before)
+
+
+def _is_thumbnail(name: str) -> bool:
+    return PictureName.of_thumbnail(name) is not None
 
 
 def sweep_records(house: House) -> None:

@@ -17,6 +17,7 @@ from spool.gallery import PictureName
 from spool.layout import Spool
 from spool.live import LiveWriter
 from spool.outcomes import Outcome, record_of
+from spool.picture_files import PictureFormat
 from spool.records import PictureRecord, Record
 from spool.states import Status, scan
 
@@ -100,23 +101,24 @@ class Run:
     spool: Spool
     claim: Claim
     live: LiveWriter
+    format: PictureFormat = PictureFormat.PNG
 
     @property
     def name(self) -> PictureName:
-        return PictureName(self.claim.job_id, 0)
+        return PictureName(self.claim.job_id, 0, self.format)
 
     def step(self, step: int, total_steps: int = 20, preview: bytes | None = None) -> None:
         self.live.progress(step, total_steps, preview)
 
     def publish(self, colour: str = "teal") -> PictureRecord:
         """Publish the job's picture as a daemon does, feed included."""
-        png = picture_bytes("PNG", colour=colour)
+        picture = picture_bytes(self.format.upper(), colour=colour)
         thumbnail = picture_bytes("WEBP", (16, 12), colour)
-        gallery.publish_picture(self.spool, self.name, png, thumbnail)
+        gallery.publish_picture(self.spool, self.name, picture, thumbnail)
         feed.announce(self.spool, str(self.name), {"width": 32, "height": 24})
-        digest = hashlib.sha256(png).hexdigest()
+        digest = hashlib.sha256(picture).hexdigest()
         seed = self.claim.ticket.seed
-        return PictureRecord(str(self.name), 0, seed, 32, 24, len(png), digest)
+        return PictureRecord(str(self.name), 0, seed, 32, 24, len(picture), digest)
 
     def complete(self, colour: str = "teal") -> Record:
         images = (self.publish(colour),)

@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 from httpd.application import create_application
 from httpd.bodies import PictureList
 from spool.gallery import PictureName
+from spool.picture_files import PictureFormat
 from tests.httpd.conftest import Served, serving
 from tests.httpd.stand_in import LORA, StandIn
 from tests.httpd.test_generate import refused
@@ -115,6 +116,28 @@ def test_a_picture_outlives_its_record(served: Served, daemon: StandIn) -> None:
     (image,) = fresh.get("/api/images?limit=1").json()["images"]
     assert (image["job_id"], image["width"], image["metadata"]) == (job_id, 32, {})
     PictureName(job_id, 0).picture(served.spool).unlink()
+
+
+@pytest.mark.parametrize("each", PictureFormat)
+def test_a_picture_of_any_format_is_served_as_what_it_is(
+    served: Served, daemon: StandIn, each: PictureFormat
+) -> None:
+    job_id = served.submit("in some format")
+    run = daemon.begin(job_id)
+    run.format = each
+    run.complete()
+    served.spool.record(job_id).unlink()
+    fresh = TestClient(create_application(served.spool), base_url="http://localhost")
+    (image,) = fresh.get("/api/images?limit=1").json()["images"]
+    assert (image["filename"], image["id"]) == (str(run.name), f"{job_id}-0")
+    assert (image["width"], image["height"]) == (32, 24)
+    full, thumbnail = fresh.get(image["url"]), fresh.get(image["thumbnail_url"])
+    assert full.headers["content-type"] == f"image/{each}"
+    assert thumbnail.headers["content-type"] == "image/webp"
+    assert Image.open(io.BytesIO(full.content)).format == each.upper()
+    for other in set(PictureFormat) - {each}:
+        refused(fresh.get(f"/api/images/{PictureName(job_id, 0, other)}"), 404)
+    run.name.picture(served.spool).unlink()
 
 
 def test_both_files_are_served_under_the_listed_name(

@@ -10,11 +10,14 @@ from spool.gallery import (
     newest_first,
     pictures_in,
     publish_picture,
+    published_name,
 )
 from spool.layout import Spool
+from spool.picture_files import PictureFormat
 from tests.spool.crashes import killed_at_each_effect
 
 JOB_ID = "20261123T121728417-7f3a9c"
+EXTENSIONS = {PictureFormat.PNG: "png", PictureFormat.WEBP: "webp", PictureFormat.JPEG: "jpg"}
 
 
 def test_the_name_of_a_picture_says_where_it_lies(spool: Spool) -> None:
@@ -30,7 +33,8 @@ def test_the_name_of_a_picture_says_where_it_lies(spool: Spool) -> None:
     [
         "",
         f"{JOB_ID}.png",
-        f"{JOB_ID}-2.webp",
+        f"{JOB_ID}-2.jpeg",
+        f"{JOB_ID}-2.PNG",
         f"{JOB_ID}-2.thumb.webp",
         f"{JOB_ID}-1000.png",
         f"{JOB_ID}--1.png",
@@ -43,6 +47,34 @@ def test_the_name_of_a_picture_says_where_it_lies(spool: Spool) -> None:
 )
 def test_what_is_no_picture_name_is_never_a_path(filename: str) -> None:
     assert PictureName.parse(filename) is None
+
+
+@pytest.mark.parametrize(("each", "extension"), EXTENSIONS.items())
+def test_the_extension_of_a_name_is_its_format(
+    spool: Spool, each: PictureFormat, extension: str
+) -> None:
+    name = PictureName(JOB_ID, 2, each)
+    assert str(name) == f"{JOB_ID}-2.{extension}"
+    assert PictureName.parse(str(name)) == name
+    assert name.thumbnail(spool) == PictureName(JOB_ID, 2).thumbnail(spool)
+    of_thumbnail = PictureName.of_thumbnail(name.thumbnail(spool).name)
+    assert of_thumbnail is not None
+    assert of_thumbnail.stem == name.stem
+    assert PictureName.of_thumbnail(str(name)) is None
+
+
+@pytest.mark.parametrize("first", PictureFormat)
+@pytest.mark.parametrize("second", PictureFormat)
+def test_a_picture_is_published_once_in_whatever_format(
+    spool: Spool, first: PictureFormat, second: PictureFormat
+) -> None:
+    assert published_name(spool, JOB_ID, 0) is None
+    assert publish_picture(spool, PictureName(JOB_ID, 0, first), b"first", b"thumb")
+    assert not publish_picture(spool, PictureName(JOB_ID, 0, second), b"second", b"other")
+    (name,) = newest_first(spool)
+    assert name == published_name(spool, JOB_ID, 0) == PictureName(JOB_ID, 0, first)
+    assert name.picture(spool).read_bytes() == b"first"
+    assert published_name(spool, JOB_ID, 1) is None
 
 
 def test_a_picture_is_published_once(spool: Spool) -> None:
@@ -61,21 +93,24 @@ def test_a_kill_at_any_line_shows_no_picture_without_its_thumbnail(tmp_path: Pat
         lambda: Spool.create(tmp_path / str(next(numbers))),
         lambda spool: publish_picture(spool, name, b"png", b"thumb"),
     ):
-        if name.picture(spool).exists():
+        there = name.picture(spool).exists()
+        if there:
             assert name.picture(spool).read_bytes() == b"png"
             assert name.thumbnail(spool).read_bytes() == b"thumb"
-        shown.add(name.picture(spool).exists())
-        publish_picture(spool, name, b"png", b"thumb")
-        assert list(newest_first(spool)) == [name]
+        shown.add(there)
+        # The daemon that comes after may be configured for another format.
+        again = PictureName(JOB_ID, 0, PictureFormat.WEBP)
+        publish_picture(spool, again, b"webp", b"thumb")
+        assert list(newest_first(spool)) == [name if there else again]
     assert shown == {False, True}
 
 
 def test_the_newest_job_comes_first_and_its_last_picture_first(spool: Spool) -> None:
     names = [
         PictureName("20261123T121728417-7f3a9c", 10),
-        PictureName("20261123T121728417-7f3a9c", 9),
+        PictureName("20261123T121728417-7f3a9c", 9, PictureFormat.WEBP),
         PictureName("20261123T121728417-7f3a9c", 0),
-        PictureName("20261123T115959999-ffffff", 0),
+        PictureName("20261123T115959999-ffffff", 0, PictureFormat.JPEG),
         PictureName("20261122T235959999-000000", 1),
         PictureName("20251231T000000000-000000", 0),
     ]

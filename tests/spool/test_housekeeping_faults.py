@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from spool.acceptance import admit_keyed, is_known, key_of, key_path
+from spool.gallery import PictureName, newest_first, publish_picture
 from spool.housekeeping import CleanBusy, clean
 from spool.layout import Spool
 from spool.locks import lock
+from spool.picture_files import PictureFormat
 from spool.problems import SpoolError
 from spool.records import read_record
 from spool.settings import KeepSettings
@@ -132,3 +135,24 @@ def test_a_job_finishes_though_its_empty_folders_are_removed_meanwhile(
     assert len(list(spool.gallery.rglob("*.png"))) == 2
     assert len(list(spool.outgoing.rglob("*.*"))) == 3
     assert list(spool.tmp.iterdir()) == []
+
+
+def test_a_picture_goes_before_its_thumbnail_in_every_format(tmp_path: Path) -> None:
+    spools = _scenes(tmp_path)
+    name = PictureName("20200101T120000000-00000a", 0)
+    formats = list(PictureFormat)
+
+    def prepare() -> Spool:
+        spool = next(spools)
+        for index, each in enumerate(formats):
+            publish_picture(spool, replace(name, index=index, format=each), b"data", b"thumb")
+        return spool
+
+    seen = set()
+    for spool in killed_at_each_effect(prepare, lambda s: clean(s, NOTHING, now_seconds=later())):
+        pictures = list(newest_first(spool))
+        assert all(picture.thumbnail(spool).exists() for picture in pictures)
+        seen.add(len(pictures))
+        clean(spool, NOTHING, now_seconds=later())
+        assert files(spool) == set()
+    assert seen == {0, 1, 2, 3}

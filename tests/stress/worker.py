@@ -20,9 +20,10 @@ from spool import ids
 from spool.claims import Claim, Slot
 from spool.feed import announce
 from spool.finishing import finish
-from spool.gallery import PictureName, publish_picture
+from spool.gallery import PictureName, publish_picture, published_name
 from spool.live import LiveWriter
 from spool.outcomes import Outcome, published, record_of
+from spool.picture_files import PictureFormat
 from spool.records import PictureRecord
 from spool.recovery import recover
 from spool.states import Status, scan
@@ -133,7 +134,7 @@ class Worker:
         with LiveWriter(self._spool, claim.job_id, claim.name.starts) as live:
             live.progress(0, _STEPS * count)
             for index in range(count):
-                if PictureName(claim.job_id, index).picture(self._spool).exists():
+                if published_name(self._spool, claim.job_id, index) is not None:
                     self._backlog.append(partial(self._adopt, run, index))
                     continue
                 for step in range(_STEPS):
@@ -161,23 +162,25 @@ class Worker:
         self._says(Phase.PUBLISHING)
         job_id = run.claim.job_id
         png = PNG + f" {job_id} {index} {os.getpid()} {run.claim.name.starts}".encode()
-        created = self._create(PictureName(job_id, index), png)
+        # As if the configured format changed between two starts.
+        name = PictureName(job_id, index, self._chance.choice(list(PictureFormat)))
+        created = self._create(name, png)
         self._ledger.note(Fact.PUBLISHED if created else Fact.CLASH, job_id, index)
-        self._enter(run, index, png)
+        self._enter(run, name, png)
 
     def _create(self, name: PictureName, png: bytes) -> bool:
         return publish_picture(self._spool, name, png, b"thumbnail")
 
     def _adopt(self, run: Run, index: int) -> None:
-        picture = PictureName(run.claim.job_id, index).picture(self._spool)
-        self._enter(run, index, picture.read_bytes())
+        name = published_name(self._spool, run.claim.job_id, index)
+        assert name is not None
+        self._enter(run, name, name.picture(self._spool).read_bytes())
 
-    def _enter(self, run: Run, index: int, png: bytes) -> None:
-        filename = str(PictureName(run.claim.job_id, index))
+    def _enter(self, run: Run, name: PictureName, png: bytes) -> None:
         digest = hashlib.sha256(png).hexdigest()
-        seed = run.claim.ticket.seed + index
-        run.images.append(PictureRecord(filename, index, seed, 64, 64, len(png), digest))
-        announce(self._spool, filename, {"job_id": run.claim.job_id})
+        seed = run.claim.ticket.seed + name.index
+        run.images.append(PictureRecord(str(name), name.index, seed, 64, 64, len(png), digest))
+        announce(self._spool, str(name), {"job_id": run.claim.job_id})
 
     def _put_back(self, run: Run) -> None:
         self._says(Phase.PUTTING_BACK)
