@@ -170,7 +170,7 @@ def open_weights(
     """
     dtypes = {"vae": torch.float32, "default": placement.dtype}
     if spec.weights.is_file():
-        pipeline = assemble(spec, dtypes)
+        pipeline = assemble(spec, dtypes, mapped=placement.device.type != "cpu")
         pipeline.set_progress_bar_config(disable=True)
         return pipeline.to(placement.device)
     for tokenizer in tokenizers:

@@ -29,16 +29,16 @@ Dtypes = dict[str, torch.dtype]
 """The dtype of each component, by its name; `default` is that of the others."""
 
 
-def assemble(spec: ModelSpec, dtypes: Dtypes) -> Any:
+def assemble(spec: ModelSpec, dtypes: Dtypes, *, mapped: bool = False) -> Any:
     """The family's pipeline from the file `spec.weights` and what the spec names beside it.
 
-    On the CPU, each component in its dtype. Raises ModelError in one line that names the file
-    that is missing or wrong.
+    On the CPU, each component in its dtype; `mapped` as for `networks.build`. Raises ModelError in
+    one line that names the file that is missing or wrong.
     """
     layout = LAYOUTS[spec.family]
     contents = inspect(spec)
     modules = {
-        component.name: _component(spec, contents, component, dtypes)
+        component.name: _component(spec, contents, component, dtypes, mapped=mapped)
         for component in layout.components
     }
     parts: dict[str, Any] = {**modules, **_tokenizers(spec, layout, modules)}
@@ -50,7 +50,7 @@ def assemble(spec: ModelSpec, dtypes: Dtypes) -> Any:
 
 
 def _component(
-    spec: ModelSpec, contents: Contents, component: Component, dtypes: Dtypes
+    spec: ModelSpec, contents: Contents, component: Component, dtypes: Dtypes, *, mapped: bool
 ) -> torch.nn.Module:
     dtype = dtypes.get(component.name, dtypes["default"])
     named: Path | None = getattr(spec, component.setting) if component.setting else None
@@ -71,10 +71,11 @@ def _component(
         )
     config = config_of(spec, contents, component.name)
     arguments = (source, component.part, component.class_name, config, dtype)
-    if source.precision is Precision.GGUF:
+    precision = source.precision(component.part)
+    if precision is Precision.GGUF:
         return build_quantised(*arguments)
-    module = build(*arguments)
-    if source.precision is Precision.FP8 and component.part is Part.NETWORK:
+    module = build(*arguments, mapped=mapped)
+    if precision is Precision.FP8 and component.part is Part.NETWORK:
         # It was eight bits wide, and loses nothing by staying so between its layers' turns.
         network: Any = module
         network.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=dtype)

@@ -25,7 +25,7 @@ class Part(StrEnum):
 
 
 class Precision(StrEnum):
-    """How the network's weights are stored."""
+    """How the weights of a part are stored."""
 
     PLAIN = "plain"
     FP8 = "fp8"
@@ -44,7 +44,6 @@ class Contents:
     header: Header
     family: str | None
     parts: dict[Part, str]
-    precision: Precision
     is_v_prediction: bool = False
     is_zero_snr: bool = False
     has_guidance: bool = False
@@ -62,8 +61,26 @@ class Contents:
         )
         return [name for name in bare if name not in _MARKS]
 
+    def precision(self, part: Part) -> Precision:
+        """How the part's weights are stored; the parts of one file may differ."""
+        if self.header.is_gguf:
+            return Precision.GGUF
+        prefix = self.parts[part]
+        marks = [prefix + _SCALED, *([_SCALED] if part is Part.NETWORK else [])]
+        if any(mark in self.header.tensors for mark in marks):
+            return Precision.SCALED_FP8
+        names = self.names(part)
+        if any(name.endswith(_FACTORS) for name in names):
+            return Precision.SCALED_FP8
+        dtypes = {self.header.tensors[prefix + name].dtype for name in names}
+        if any(dtype.startswith("F8_E") for dtype in dtypes):
+            return Precision.FP8
+        return Precision.PLAIN
 
-_MARKS = frozenset({"v_pred", "ztsnr", "scaled_fp8", "edm_vpred.sigma_max", "edm_vpred.sigma_min"})
+
+_SCALED = "scaled_fp8"
+_FACTORS = (".scale_weight", ".weight_scale", ".comfy_quant")
+_MARKS = frozenset({"v_pred", "ztsnr", _SCALED, "edm_vpred.sigma_max", "edm_vpred.sigma_min"})
 _COMFY = "model.diffusion_model."
 
 # Each mark is the name of one tensor that every such network has, and no other.
@@ -73,9 +90,9 @@ _NETWORKS: tuple[tuple[str, str], ...] = (
     ("chroma", "distilled_guidance_layer.in_proj.weight"),
     ("flux", "double_blocks.0.img_attn.qkv.weight"),
     ("flux", "single_transformer_blocks.0.attn.to_q.weight"),
-    ("zimage", "cap_embedder.1.weight"),
+    ("zimage", "cap_pad_token"),
 )
-_NETWORK_PREFIXES = (_COMFY, "", "model.", "transformer.", "unet.")
+_NETWORK_PREFIXES = (_COMFY, "", "diffusion_model.", "model.", "transformer.", "unet.")
 _ENCODERS: tuple[tuple[Part, str, tuple[str, ...]], ...] = (
     (
         Part.CLIP_L,
@@ -97,6 +114,7 @@ _ENCODERS: tuple[tuple[Part, str, tuple[str, ...]], ...] = (
         "model.layers.0.self_attn.q_norm.weight",
         ("text_encoders.qwen3_4b.transformer.", ""),
     ),
+    (Part.QWEN3, "layers.0.self_attn.q_norm.weight", ("",)),
 )
 _VAE_MARKS = ("decoder.conv_in.weight",)
 _VAE_PREFIXES = ("first_stage_model.", "vae.", "")
@@ -129,7 +147,6 @@ def contents_of(header: Header) -> Contents:
         header,
         family,
         parts,
-        _precision_of(header),
         is_v_prediction=_says_v_prediction(header),
         is_zero_snr="ztsnr" in names,
         has_guidance=any(".guidance_in." in f".{n}" or ".guidance_embedder." in n for n in names),
@@ -167,19 +184,6 @@ def _what_else(header: Header) -> str:
         f"is no model that genzo knows (it holds {some}); the families are sdxl, chroma, flux, "
         "zimage"
     )
-
-
-def _precision_of(header: Header) -> Precision:
-    if header.is_gguf:
-        return Precision.GGUF
-    names = header.tensors.keys()
-    if "scaled_fp8" in names or any(
-        name.endswith((".scale_weight", ".weight_scale")) for name in names
-    ):
-        return Precision.SCALED_FP8
-    if any(info.dtype.startswith("F8_E") for info in header.tensors.values()):
-        return Precision.FP8
-    return Precision.PLAIN
 
 
 def _says_v_prediction(header: Header) -> bool:

@@ -42,6 +42,23 @@ _UNUSED = {"ZImageTransformer2DModel": ("norm_final.weight",)}
 _WANTED_PREFIXES = {"UNet2DConditionModel": "model.diffusion_model."}
 _NOT_WEIGHTS = ("position_ids", "logit_scale")
 """Ends of names that encoders carry along and nothing needs."""
+_OTHER_HALVES = {
+    # Training's own measure of the pictures, and its running averages.
+    Part.VAE: ("loss.", "model_ema."),
+    # What sees pictures, in files of the whole of CLIP.
+    Part.CLIP_L: ("vision_model.", "visual_projection.", "text_projection."),
+    Part.CLIP_G: ("vision_model.", "visual_projection."),
+    # What writes text, and a tokenizer that some lay in beside it.
+    Part.T5: ("decoder.", "lm_head.", "spiece_model"),
+}
+"""Beginnings of names in whole files of which we take a part."""
+_OLD_ATTENTION = (
+    (".query.", ".to_q."),
+    (".key.", ".to_k."),
+    (".value.", ".to_v."),
+    (".proj_attn.", ".to_out.0."),
+)
+"""How diffusers named the attention of its VAE until 2023, in files that are still around."""
 
 
 def convert(
@@ -51,20 +68,30 @@ def convert(
 
     Raises WeightsError naming `path` and some tensors that belong to no such part.
     """
-    tensors = {name: tensor for name, tensor in tensors.items() if not name.endswith(_NOT_WEIGHTS)}
-    if part is Part.CLIP_L:
-        # The file of the encoder alone, and those of ComfyUI, carry a projection of no use here.
-        tensors.pop("text_projection.weight", None)
-        return {name.removeprefix("text_model."): value for name, value in tensors.items()}
-    if part is Part.CLIP_G:
-        return _clip_g(tensors)
-    if part in {Part.T5, Part.QWEN3}:
-        return tensors
+    others = _OTHER_HALVES.get(part, ())
+    tensors = {
+        name: tensor
+        for name, tensor in tensors.items()
+        if not name.endswith(_NOT_WEIGHTS) and not name.startswith(others)
+    }
+    if part in _ENCODERS:
+        return _ENCODERS[part](tensors)
+    if part is Part.VAE and "decoder.mid_block.attentions.0.group_norm.weight" in tensors:
+        return {_new_attention(name): value for name, value in tensors.items()}
     if class_name in _OF_BFL:
         return from_bfl(tensors)
     for name in _UNUSED.get(class_name, ()):
         tensors.pop(name, None)
     return _by_diffusers(class_name, tensors, config, path)
+
+
+def _clip_l(tensors: Tensors) -> Tensors:
+    return {name.removeprefix("text_model."): value for name, value in tensors.items()}
+
+
+def _qwen3(tensors: Tensors) -> Tensors:
+    whole = ("model.", "lm_head.")
+    return {n if n.startswith(whole) else f"model.{n}": value for n, value in tensors.items()}
 
 
 def _clip_g(tensors: Tensors) -> Tensors:
@@ -92,6 +119,20 @@ def _clip_g_layer(name: str, value: torch.Tensor) -> Tensors:
         return {f"self_attn.{part}.{kind}": chunk for part, chunk in parts}
     stem, _, kind = name.rpartition(".")
     return {f"{_CLIP_G_NAMES.get(stem, stem)}.{kind}": value}
+
+
+_ENCODERS: dict[Part, Callable[[Tensors], Tensors]] = {
+    Part.CLIP_L: _clip_l,
+    Part.CLIP_G: _clip_g,
+    Part.T5: dict,
+    Part.QWEN3: _qwen3,
+}
+
+
+def _new_attention(name: str) -> str:
+    for old, new in _OLD_ATTENTION if ".attentions." in name else ():
+        name = name.replace(old, new)
+    return name
 
 
 def _by_diffusers(

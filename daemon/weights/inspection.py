@@ -12,7 +12,7 @@ from typing import Any
 
 from daemon.errors import DaemonError, ModelError
 from daemon.families import ModelSpec, parameters_of
-from daemon.weights.contents import Contents, contents_of
+from daemon.weights.contents import Contents, Part, contents_of
 from daemon.weights.headers import read_header
 from daemon.weights.layouts import LAYOUTS
 
@@ -67,7 +67,7 @@ def _missing(contents: Contents) -> list[str]:
 
 
 def _notes(contents: Contents) -> list[str]:
-    notes = [f"weights are {contents.precision}"]
+    notes = [f"weights are {contents.precision(Part.NETWORK)}"]
     if contents.family == "flux":
         notes.append("dev" if contents.has_guidance else "schnell")
     if contents.is_v_prediction:

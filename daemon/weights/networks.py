@@ -24,40 +24,69 @@ _TIED = {
 """Tensors that are another one by another name, and left out of most files."""
 
 
-def read_part(contents: Contents, part: Part) -> Tensors:
-    """The tensors of one part of a safetensors file, its prefix removed; scaled fp8 is undone."""
-    prefix = contents.parts[part]
+def read_part(contents: Contents, part: Part, dtype: torch.dtype) -> Tensors:
+    """The tensors of one part of a safetensors file, its prefix removed.
+
+    Scaled fp8 is restored in `dtype`; all others are as the file has them, and lie in its pages.
+    """
+    prefix, header = contents.parts[part], contents.header
     safetensors: Any = importlib.import_module("safetensors")
-    with safetensors.safe_open(contents.header.path, framework="pt") as file:
+    with safetensors.safe_open(header.path, framework="pt") as file:
         tensors = {name: file.get_tensor(prefix + name) for name in contents.names(part)}
-    if contents.precision is Precision.SCALED_FP8:
-        return dequantized(tensors, contents.header.path)
+    if contents.precision(part) is Precision.SCALED_FP8:
+        return dequantized(tensors, header.metadata, header.path, dtype)
     return tensors
 
 
 def build(
-    contents: Contents, part: Part, class_name: str, config: Mapping[str, Any], dtype: torch.dtype
+    contents: Contents,
+    part: Part,
+    class_name: str,
+    config: Mapping[str, Any],
+    dtype: torch.dtype,
+    *,
+    mapped: bool = False,
 ) -> torch.nn.Module:
     """One part as the module `class_name` in `dtype`, on the CPU, every tensor from the file.
 
-    Raises WeightsError naming tensors that are missing, unexpected, or of another shape.
+    `mapped` leaves tensors of that dtype in the file's pages, which costs no memory but is safe
+    only until they are moved to a GPU. Raises WeightsError naming tensors that are missing,
+    unexpected, or of another shape.
     """
     path = contents.header.path
     module = empty_module(class_name, config)
     expected = module.state_dict()
-    tensors = read_part(contents, part)
+    tensors = read_part(contents, part, dtype)
     if not tensors.keys() <= expected.keys():
         tensors = convert(part, class_name, tensors, config, path)
-    for name, source in _TIED.get(class_name, {}).items():
-        if name not in tensors and source in tensors:
-            tensors[name] = tensors[source]
+    tied = _tie(class_name, tensors)
     _compare(path, class_name, expected, tensors)
-    module.load_state_dict(
-        {name: value.to(dtype) for name, value in tensors.items()}, strict=True, assign=True
-    )
+    state = _cast(tensors, dtype, mapped=mapped)
+    state |= {name: state[source] for name, source in tied.items()}
+    module.load_state_dict(state, strict=True, assign=True)
     module.eval()
     module.requires_grad_(requires_grad=False)
     return module
+
+
+def _tie(class_name: str, tensors: Tensors) -> dict[str, str]:
+    """Fill in the names of tensors that are others by another name: each with the one it is."""
+    tied = {}
+    for one, other in _TIED.get(class_name, {}).items():
+        for name, source in ((one, other), (other, one)):
+            if name not in tensors and source in tensors:
+                tensors[name] = tensors[source]
+                tied[name] = source
+    return tied
+
+
+def _cast(tensors: Tensors, dtype: torch.dtype, *, mapped: bool) -> Tensors:
+    """The tensors in `dtype`, in memory of our own unless `mapped`; `tensors` is emptied.
+
+    What stays in the file's pages ends the daemon (SIGBUS) when the file is cut short or its
+    server goes away; and sums of numbers that lie otherwise in memory round otherwise.
+    """
+    return {name: tensors.pop(name).to(dtype, copy=not mapped) for name in list(tensors)}
 
 
 def empty_module(class_name: str, config: Mapping[str, Any]) -> torch.nn.Module:
