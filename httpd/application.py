@@ -12,20 +12,33 @@ from starlette.middleware import Middleware
 from httpd import refusals, table
 from httpd.album import Album
 from httpd.context import Context
+from httpd.cors import Cors
 from httpd.follower import Follower
 from httpd.gallery_stream import GalleryStream
+from httpd.gate import Gate
 from httpd.guard import Guard
+from httpd.headers import SafeHeaders
 from httpd.pictures import Pictures
+from httpd.tokens import Tokens
 from spool.layout import Spool
 from spool.problems import Problem
 from spool.settings import Settings
 
 
 def create_application(
-    spool: Spool, hosts: Collection[str] = (), settings: Settings | None = None
+    spool: Spool,
+    hosts: Collection[str] = (),
+    settings: Settings | None = None,
+    tokens: Tokens | None = None,
 ) -> Starlette:
-    """The HTTP layer of `spool`; it answers to loopback names and to `hosts`."""
+    """The HTTP layer of `spool`.
+
+    It answers to loopback names, to `hosts` and to those of the settings, and where there are
+    `tokens` asks for one.
+    """
     settings = settings or Settings()
+    tokens = tokens or Tokens()
+    origins = settings.http.origins
     pictures = Pictures(spool)
     gallery = GalleryStream(spool, pictures)
     follower = Follower(spool, on_feed=gallery.wake, settings=settings)
@@ -42,7 +55,12 @@ def create_application(
 
     application = Starlette(
         routes=table.routes(),
-        middleware=[Middleware(Guard, hosts=hosts)],
+        middleware=[
+            Middleware(SafeHeaders),
+            Middleware(Guard, hosts=(*hosts, *settings.http.hosts), origins=origins),
+            Middleware(Cors, origins=origins),
+            Middleware(Gate, tokens=tokens),
+        ],
         exception_handlers={
             Problem: refusals.on_problem,
             HTTPException: refusals.on_http_exception,
@@ -53,5 +71,6 @@ def create_application(
     )
     # A name with a slash behind it is another name, and no one's.
     application.router.redirect_slashes = False
-    application.state.context = Context(spool, settings, Album(spool), pictures, gallery, follower)
+    album = Album(spool)
+    application.state.context = Context(spool, settings, album, pictures, gallery, follower, tokens)
     return application

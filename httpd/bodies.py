@@ -185,6 +185,12 @@ class Info(Body):
     slots: list[SlotBody]
 
 
+class SessionRequest(Body):
+    """A token, to be changed for a cookie."""
+
+    token: str
+
+
 class Health(Body):
     """That all is well."""
 

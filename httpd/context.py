@@ -11,6 +11,7 @@ from httpd.album import Album
 from httpd.follower import Follower
 from httpd.gallery_stream import GalleryStream
 from httpd.pictures import Pictures
+from httpd.tokens import Tokens
 from spool.layout import Spool
 from spool.settings import Settings
 
@@ -29,6 +30,7 @@ class Context:
     pictures: Pictures
     gallery: GalleryStream
     follower: Follower
+    tokens: Tokens
 
     def close_streams(self) -> None:
         """End every open stream, so that the server can stop."""

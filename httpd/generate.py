@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import re
@@ -10,11 +9,12 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect
 
 from httpd.bodies import Accepted
 from httpd.context import context_of, send_body
+from httpd.gate import token_name
 from httpd.links import job_links
+from httpd.uploads import read_json
 from spool import acceptance
 from spool.acceptance import Sender
 from spool.catalogue import Catalogue
@@ -23,7 +23,6 @@ from spool.layout import Spool
 from spool.problems import Problem
 from spool.room import require_room
 from spool.settings import DiskSettings
-from spool.strict_json import MAX_BYTES, parse
 from spool.tickets import Ticket
 from spool.views import job_view
 
@@ -33,20 +32,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_MEDIA_TYPES = frozenset({"", "application/json", "application/jsonc"})
-_MAX_DISCARDED_BYTES = 16 * MAX_BYTES
-BODY_SECONDS = 30.0
-"""How long a body of at most a MiB may take to arrive."""
 _IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
 
 async def generate(request: Request) -> Response:
     """Accept a job; durable when the answer goes out."""
-    _check_media_type(request)
-    asked = parse_request(parse(await _body_in_time(request)))
+    asked = parse_request(await read_json(request))
     spool, floor = context_of(request).spool, context_of(request).settings.disk
-    key = _idempotency_key(request)
-    job_id = await run_in_threadpool(_accept, spool, asked, key, floor)
+    client = token_name(request)
+    key = _idempotency_key(request, client)
+    job_id = await run_in_threadpool(_accept, spool, asked, key, floor, client)
     view = await run_in_threadpool(job_view, spool, job_id)
     links = job_links(job_id)
     accepted = Accepted(
@@ -58,66 +53,8 @@ async def generate(request: Request) -> Response:
     return send_body(accepted, HTTPStatus.ACCEPTED, {"Location": links["status_url"]})
 
 
-async def _body_in_time(request: Request) -> bytes:
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            return await read_body(request)
-    except TimeoutError:
-        raise Problem(
-            "Too slow",
-            f"the body did not arrive within {BODY_SECONDS:g} s; send the request again",
-            status=HTTPStatus.REQUEST_TIMEOUT,
-        ) from None
-    except ClientDisconnect:
-        raise Problem(
-            "Incomplete", "the connection ended before the body did", status=HTTPStatus.BAD_REQUEST
-        ) from None
-
-
-async def read_body(request: Request) -> bytes:
-    """The request's body of at most MAX_BYTES. Raises Problem (413) if it is larger.
-
-    The rest of a moderately larger one is read and discarded: a client that is still sending
-    would see a broken connection and not the answer.
-    """
-    announced = request.headers.get("content-length", "")
-    size = int(announced) if announced.isascii() and announced.isdigit() else 0
-    pieces: list[bytes] = []
-    received = 0
-    if size <= _MAX_DISCARDED_BYTES and not _may_refuse_early(request, size):
-        async for piece in request.stream():
-            received += len(piece)
-            if received <= MAX_BYTES:
-                pieces.append(piece)
-            elif received > _MAX_DISCARDED_BYTES:
-                break
-    if max(size, received) > MAX_BYTES:
-        raise Problem(
-            "Too large",
-            f"the body has {max(size, received)} bytes, a job has at most {MAX_BYTES}",
-            status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        )
-    return b"".join(pieces)
-
-
-def _may_refuse_early(request: Request, size: int) -> bool:
-    # A client that waits for "100 Continue" has not sent the body yet.
-    return size > MAX_BYTES and "100-continue" in request.headers.get("expect", "").lower()
-
-
-def _check_media_type(request: Request) -> None:
-    """Refuse what a form of another site's page could send without asking."""
-    header = request.headers.get("content-type", "")
-    if header.partition(";")[0].strip().lower() not in _MEDIA_TYPES:
-        raise Problem(
-            "Not JSON",
-            f"the Content-Type is {header[:100]!r}; send the job with "
-            "Content-Type: application/json",
-            status=HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-        )
-
-
-def _idempotency_key(request: Request) -> str | None:
+def _idempotency_key(request: Request, client: str | None) -> str | None:
+    """The key under which the job is known; each token has keys of its own."""
     key = request.headers.get("idempotency-key")
     if key is None:
         return None
@@ -127,10 +64,12 @@ def _idempotency_key(request: Request) -> str | None:
             "Idempotency-Key: use 1 to 255 printable ASCII characters",
             status=HTTPStatus.BAD_REQUEST,
         )
-    return acceptance.key_of("http", key)
+    return acceptance.key_of("http", key, *([client] if client else []))
 
 
-def _accept(spool: Spool, asked: JobRequest, key: str | None, floor: DiskSettings) -> str:
+def _accept(
+    spool: Spool, asked: JobRequest, key: str | None, floor: DiskSettings, client: str | None
+) -> str:
     """Queue `asked`, or find the job that its key names already; the job's id."""
     earlier = _earlier(spool, key, asked)
     if earlier is not None:
@@ -143,7 +82,7 @@ def _accept(spool: Spool, asked: JobRequest, key: str | None, floor: DiskSetting
     elif not acceptance.admit_keyed(spool, ticket):
         # The same request was sent twice at once, and the other one was faster.
         return _earlier(spool, key, asked) or ticket.job_id
-    log.info("%s: accepted over HTTP", ticket.job_id)
+    log.info("%s: accepted over HTTP%s", ticket.job_id, f" from {client}" if client else "")
     return ticket.job_id
 
 

@@ -15,6 +15,8 @@ from pydantic.json_schema import models_json_schema
 
 from httpd.bodies import ProblemBody
 from httpd.endpoints import Answer, Endpoint
+from httpd.gate import COOKIE, is_open
+from spool.jobs import JobRequest
 from spool.problems import MEDIA_TYPE
 
 if TYPE_CHECKING:
@@ -29,16 +31,26 @@ _PATH_PARAMETERS = {
     "filename": ("Name of a picture", "20261123T121728417-7f3a9c-0.png"),
 }
 
+_SECURITY: Mapping[str, Any] = {
+    "token": {"type": "http", "scheme": "bearer"},
+    "session": {"type": "apiKey", "in": "cookie", "name": COOKIE},
+}
+
 Mode = Literal["validation", "serialization"]
 
 
 def specification(
-    endpoints: Sequence[Endpoint], version: str, parameter_schema: Mapping[str, Any] | None
+    endpoints: Sequence[Endpoint],
+    version: str,
+    parameter_schema: Mapping[str, Any] | None,
+    *,
+    closed: bool = False,
 ) -> dict[str, Any]:
     """The whole document.
 
     `parameter_schema`, the JSON Schema of the default model's requests, takes the place of the
-    general request's; without one the general request is specified.
+    general request's; without one the general request is specified. `closed` says that a token
+    is asked for.
     """
     schemas = _schemas(endpoints)
     live = None
@@ -46,7 +58,12 @@ def specification(
         live = _hoist(parameter_schema, schemas)
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in endpoints:
-        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, live)
+        operation = _operation(endpoint, live)
+        if closed and not is_open(endpoint.path):
+            operation["security"] = [{name: []} for name in _SECURITY]
+            operation["responses"]["401"] = _problem(401, "No valid token was shown")
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = operation
+    security = {"securitySchemes": _SECURITY} if closed else {}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -56,7 +73,7 @@ def specification(
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "paths": paths,
-        "components": {"schemas": schemas},
+        "components": {"schemas": schemas, **security},
     }
 
 
@@ -112,7 +129,8 @@ def _operation(endpoint: Endpoint, live: dict[str, Any] | None) -> dict[str, Any
         },
     }
     if endpoint.takes is not None:
-        schema = live or {"$ref": _REFERENCE + endpoint.takes.__name__}
+        general = {"$ref": _REFERENCE + endpoint.takes.__name__}
+        schema = live if live and endpoint.takes is JobRequest else general
         examples = {name: {"value": body} for name, body in endpoint.examples.items()}
         content = {"application/json": {"schema": schema, "examples": examples}}
         operation["requestBody"] = {"required": True, "content": content}

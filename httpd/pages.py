@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from httpd.bodies import Picture
 from httpd.context import context_of
+from httpd.gate import token_name
 from httpd.images import page_of
 from httpd.refusals import not_found
 
@@ -87,14 +88,17 @@ mv circle.json {incoming}/</code></pre>
 
 
 async def index(request: Request) -> Response:
-    """The newest pictures."""
+    """The newest pictures, for who is let in."""
     context = context_of(request)
-    pictures, total = await run_in_threadpool(page_of, context, SHOWN, 0)
+    pictures: list[Picture] = []
+    total = 0
+    if not context.tokens or token_name(request):
+        pictures, total = await run_in_threadpool(page_of, context, SHOWN, 0)
     shown = "\n".join(map(_figure, pictures)) or '<p class="empty">No pictures yet.</p>'
     page = _INDEX.format(
         summary=escape(_summary(len(pictures), total)),
         pictures=shown,
-        incoming=escape(str(context.spool.incoming)),
+        incoming="incoming" if context.tokens else escape(str(context.spool.incoming)),
     )
     return _page(page, _INDEX_POLICY)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from httpd.headers import SAFE
 from spool.problems import MEDIA_TYPE, Problem
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
     """The answer to a refused request."""
     body = json.dumps(problem.as_json(), ensure_ascii=False).encode()
-    return Response(body, problem.status, headers=headers, media_type=MEDIA_TYPE)
+    # Written out here too, for answers that no middleware sees.
+    return Response(body, problem.status, {**SAFE, **(headers or {})}, MEDIA_TYPE)
 
 
 def not_found(detail: str) -> Problem:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,13 @@ GRACE_SECONDS = 0.4
 class Server(uvicorn.Server):
     """Serves until SIGTERM or SIGINT, which end it with success."""
 
-    def __init__(self, application: ASGIApp, close_streams: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        application: ASGIApp,
+        close_streams: Callable[[], None],
+        *,
+        proxies: Sequence[str] = (),
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 application,
@@ -32,6 +38,9 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                # uvicorn's own defaults believe whoever comes from 127.0.0.1.
+                proxy_headers=bool(proxies),
+                forwarded_allow_ips=list(proxies),
                 timeout_graceful_shutdown=1,
             )
         )

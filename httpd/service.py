@@ -13,6 +13,7 @@ from pathlib import Path
 
 from httpd.application import create_application
 from httpd.server import Server
+from httpd.tokens import Tokens, gather
 from spool import settings
 from spool.catalogue import Catalogue
 from spool.exits import Exit
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         configured = settings.load(asked.config)
         spool = Spool.open(asked.spool or configured.spool_directory)
+        tokens = gather(configured.http, settings.find(asked.config))
     except (settings.SettingsError, NotASpool) as error:
         log.error("%s", error)
         return Exit.CONFIGURATION
@@ -51,16 +53,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     port = configured.http.port if asked.port is None else asked.port
     try:
         listener = listen(host, port)
+        _require_token(listener, configured.http, tokens)
     except CannotListen as error:
         log.error("%s", error)
         return error.code
-    return serve(spool, listener, host, configured)
+    return serve(spool, listener, configured, tokens)
 
 
-def serve(spool: Spool, listener: socket.socket, host: str, configured: settings.Settings) -> int:
+def serve(
+    spool: Spool, listener: socket.socket, configured: settings.Settings, tokens: Tokens
+) -> int:
     """Serve `spool` on `listener` and take dropped jobs beside it, until a signal comes."""
-    application = create_application(spool, hosts=(host,), settings=configured)
-    server = Server(application, application.state.context.close_streams)
+    application = create_application(spool, settings=configured, tokens=tokens)
+    server = Server(
+        application, application.state.context.close_streams, proxies=configured.http.proxies
+    )
     intake = Intake(spool, lambda: Catalogue.read(spool), configured)
     intake.start()
     try:
@@ -73,17 +80,11 @@ def serve(spool: Spool, listener: socket.socket, host: str, configured: settings
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket bound to a loopback address. Raises CannotListen."""
+    """A socket bound to `host`. Raises CannotListen."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError) as error:
         raise CannotListen(f"--host {host}: {error}; use 127.0.0.1", Exit.CONFIGURATION) from None
-    if not all(ip_address(info[4][0]).is_loopback for info in found):
-        raise CannotListen(
-            f"--host {host}: genzo-httpd asks nobody for a password, so it listens on loopback "
-            "only; use 127.0.0.1, and a tunnel (ssh -L) from elsewhere",
-            Exit.CONFIGURATION,
-        )
     family, kind, protocol, _, address = found[0]
     # The protocol has to be named: asyncio turns off Nagle's algorithm only where it is TCP, and
     # with it every answer takes 40 ms.
@@ -103,13 +104,35 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def _require_token(listener: socket.socket, http: settings.HttpSettings, tokens: Tokens) -> None:
+    """Let nobody but this machine in without a token, unless that is written out."""
+    host = listener.getsockname()[0]
+    if not ip_address(host).is_loopback:
+        reached = f"others reach {host}"
+    elif http.hosts or http.proxies:
+        reached = "others come in by the names or proxies of [http]"
+    else:
+        return
+    if tokens:
+        log.info("others are let in with a token: %s", ", ".join(tokens.names))
+    elif http.insecure:
+        log.warning("%s and need no token: [http] insecure is set", reached)
+    else:
+        listener.close()
+        raise CannotListen(
+            f"{reached}, and no token is set: make one with `genzo token` and name its file in "
+            "[http] token_file, or write insecure = true; a tunnel (ssh -L) needs neither",
+            Exit.CONFIGURATION,
+        )
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="genzo-httpd", description="Serves a spool over HTTP: jobs, progress and pictures."
     )
     parser.add_argument("--spool", type=Path, metavar="DIR", help="the spool")
     parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration to read")
-    parser.add_argument("--host", help="address to listen on (loopback only; default 127.0.0.1)")
+    parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
     parser.add_argument(
         "--port", type=_port, help="port to listen on (default 8000; 0: a free one)"
     )

@@ -8,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from httpd import examples, generate, images, jobs, pages, sse, status
+from httpd import examples, generate, images, jobs, pages, session, sse, status
 from httpd.bodies import (
     Accepted,
     Health,
@@ -18,6 +18,7 @@ from httpd.bodies import (
     Picture,
     PictureList,
     ProgressEvent,
+    SessionRequest,
 )
 from httpd.context import context_of
 from httpd.endpoints import Answer, Endpoint, Parameter, routes_of
@@ -47,6 +48,7 @@ _LAST_EVENT_ID = Parameter(
     {"type": "string"},
     "header",
 )
+_COOKIE = {"Set-Cookie": "genzo_session"}
 _FILE_HEADERS = {
     "ETag": "Strong validator",
     "Cache-Control": "Immutable: a name is never reused",
@@ -82,7 +84,7 @@ ENDPOINTS = (
             **_FOREIGN,
             408: "The body did not arrive in time",
             413: "The body is larger than 1 MiB",
-            415: "The Content-Type is not application/json",
+            415: "The Content-Type is not application/json, or the body is compressed",
             422: "A field is not valid; `errors` names each",
             507: "The disk is full",
         },
@@ -199,6 +201,33 @@ ENDPOINTS = (
         {200: Answer("The server's state", Info)},
     ),
     Endpoint(
+        "POST",
+        "/api/session",
+        session.open_session,
+        "Change a token for a cookie, which the page needs for its streams",
+        _SERVER,
+        {204: Answer("Let in; without tokens there is no cookie to set", headers=_COOKIE)},
+        {
+            400: "The body is not valid JSON",
+            401: "It is no token of this server's",
+            **_FOREIGN,
+            408: "The body did not arrive in time",
+            413: "The body is larger than 1 MiB",
+            415: "The Content-Type is not application/json, or the body is compressed",
+            422: "The body is no token",
+        },
+        takes=SessionRequest,
+    ),
+    Endpoint(
+        "DELETE",
+        "/api/session",
+        session.close_session,
+        "Give the cookie back",
+        _SERVER,
+        {204: Answer("The cookie is gone", headers=_COOKIE)},
+        _FOREIGN,
+    ),
+    Endpoint(
         "GET",
         "/healthz",
         status.get_health,
@@ -220,9 +249,11 @@ ENDPOINTS = (
 
 async def openapi(request: Request) -> Response:
     """The specification, with the parameters of the default model that is served now."""
-    catalogue = await run_in_threadpool(Catalogue.read, context_of(request).spool)
+    context = context_of(request)
+    catalogue = await run_in_threadpool(Catalogue.read, context.spool)
     schema = catalogue.default.parameter_schema if catalogue.default else None
-    return JSONResponse(specification(ENDPOINTS, VERSION, schema))
+    closed = bool(context.tokens)
+    return JSONResponse(specification(ENDPOINTS, VERSION, schema, closed=closed))
 
 
 def routes() -> list[Route]:

@@ -12,8 +12,10 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -21,9 +23,11 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    SecretStr,
     ValidationError,
 )
 
+from spool import tokens
 from spool.problems import SpoolError
 
 SYSTEM_SPOOL = Path("/var/spool/genzo")
@@ -76,17 +80,77 @@ Age = Annotated[float | None, Field(ge=0), BeforeValidator(_seconds_of)]
 """Seconds, written as a text such as `90d`; None is `forever`."""
 
 
+def _listed(value: object) -> object:
+    """A text of several values with commas, as a variable holds them, taken apart."""
+    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
+def _host_of(text: str) -> str:
+    """`text` in lower case. Raises ValueError unless it is a host's name or address alone."""
+    if _NAME.fullmatch(text) is None and not _is_address(text):
+        raise ValueError('must be a name or an address without port, such as "genzo.example"')
+    return text.lower()
+
+
+def _origin_of(text: str) -> str:
+    """`text` as browsers write it. Raises ValueError unless it is the origin of a page."""
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or text.lower() != f"{parts.scheme}://{parts.netloc}":
+        raise ValueError('must be scheme, host and perhaps port, such as "https://album.example"')
+    return text.lower()
+
+
+def _network_of(text: str) -> str:
+    ip_network(text, strict=False)
+    return text
+
+
+def _secret(value: SecretStr) -> SecretStr:
+    tokens.check(value.get_secret_value())
+    return value
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return bool(ip_address(text))
+    except ValueError:
+        return False
+
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]+", re.ASCII)
+
+Hosts = Annotated[tuple[Annotated[str, AfterValidator(_host_of)], ...], BeforeValidator(_listed)]
+Origins = Annotated[
+    tuple[Annotated[str, AfterValidator(_origin_of)], ...], BeforeValidator(_listed)
+]
+Networks = Annotated[
+    tuple[Annotated[str, AfterValidator(_network_of)], ...], BeforeValidator(_listed)
+]
+TokenName = Annotated[str, AfterValidator(tokens.check_name)]
+Secret = Annotated[SecretStr, AfterValidator(_secret)]
+"""A token; it never shows in a message or in the settings' own text."""
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 class HttpSettings(_Section):
-    """[http]: where genzo-httpd listens."""
+    """[http]: where genzo-httpd listens, and to whom."""
 
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(
         8000, description="Port to listen on; 0 takes a free one"
     )
+    token: Secret | None = Field(None, description="What clients must show")
+    tokens: dict[TokenName, Secret] = Field(
+        {}, description="Tokens by the names that the log tells"
+    )
+    token_file: HomePath | None = Field(None, description="A file of tokens, one a line")
+    insecure: bool = Field(False, description="Whether others are served without a token")
+    hosts: Hosts = Field((), description="Names besides loopback's that are answered to")
+    origins: Origins = Field((), description="Other sites whose pages may read the answers (CORS)")
+    proxies: Networks = Field((), description="Proxies whose X-Forwarded headers are believed")
 
 
 class DaemonSettings(_Section):

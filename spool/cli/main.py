@@ -82,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor = add("doctor", _doctor, "Look for what is wrong with the spool and the machine")
     doctor.add_argument("--no-gpu", action="store_true", help="do not ask torch for the GPUs")
     doctor.add_argument("--json", action="store_true", help="print a JSON object")
+    add("token", _token, "Print a new token for the configuration of genzo-httpd")
     models = add("models", _models("models"), "List the models, and what a file would be")
     _add_models(models, common)
     demo = add("demo", _demo, "Render two pictures on a fresh spool and show them over HTTP")
@@ -212,6 +213,13 @@ def _doctor(arguments: argparse.Namespace) -> int:
     from spool.cli.doctor import doctor
 
     return doctor(arguments)
+
+
+def _token(_arguments: argparse.Namespace) -> int:
+    from spool import tokens
+
+    print(tokens.draw())
+    return 0
 
 
 def _demo(arguments: argparse.Namespace) -> int:

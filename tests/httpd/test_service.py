@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from spool import tokens
 from spool.exits import Exit
 from spool.layout import Spool
 from tests.httpd.conftest import TIMEOUT_SECONDS, Served, start_server, stop_server
@@ -75,7 +76,38 @@ def test_a_taken_port_is_one_line_and_exit_1(running: Served, spool: Spool) -> N
 def test_a_host_that_others_reach_is_refused(spool: Spool, host: str) -> None:
     result = run("--spool", str(spool.root), "--port", "0", "--host", host)
     assert result.returncode == Exit.CONFIGURATION
-    assert "loopback" in one_line(result)
+    assert "genzo token" in one_line(result)
+
+
+@pytest.mark.parametrize("setting", ['hosts = ["genzo.example"]', 'proxies = ["10.0.0.0/8"]'])
+def test_a_proxy_that_lets_others_in_needs_a_token_too(
+    spool: Spool, tmp_path: Path, setting: str
+) -> None:
+    config = tmp_path / "genzo.toml"
+    config.write_text(f"[http]\n{setting}\n")
+    result = run("--spool", str(spool.root), "--port", "0", "--config", str(config))
+    assert result.returncode == Exit.CONFIGURATION
+    assert "genzo token" in one_line(result)
+
+
+def test_a_host_that_others_reach_is_served_where_that_is_written_out(
+    spool: Spool, tmp_path: Path
+) -> None:
+    config = tmp_path / "genzo.toml"
+    config.write_text("[http]\ninsecure = true\n")
+    server = start_server(spool, "--host", "0.0.0.0", "--config", str(config))
+    assert "insecure" in server.log_text()
+    assert server.client.get("/api/info").status_code == 200
+    assert stop_server(server) == 0
+
+
+def test_a_token_that_everyone_may_read_is_refused(spool: Spool, tmp_path: Path) -> None:
+    config = tmp_path / "genzo.toml"
+    config.write_text(f'[http]\ntoken = "{tokens.draw()}"\n')
+    config.chmod(0o644)
+    result = run("--spool", str(spool.root), "--port", "0", "--config", str(config))
+    assert result.returncode == Exit.CONFIGURATION
+    assert "everyone may read" in one_line(result)
 
 
 def test_the_configuration_names_spool_and_port(spool: Spool, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from httpd import generate
+from httpd import uploads
 from httpd.application import create_application
 from spool.layout import Spool
 
@@ -41,7 +41,7 @@ def answer_to(spool: Spool, receive: Receive) -> tuple[int, dict[str, Any]]:
 def test_a_body_that_does_not_arrive_in_time_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(generate, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(uploads, "BODY_SECONDS", 0.2)
 
     async def never() -> dict[str, Any]:
         await asyncio.sleep(3600)

@@ -14,6 +14,14 @@ spool = "/srv/genzo"
 [http]
 host = "0.0.0.0"
 port = 9000
+token = "0123456789abcdef0123456789abcdef"
+token_file = "/etc/genzo/tokens"
+insecure = true
+hosts = ["Genzo.example", "192.168.1.5"]
+origins = ["https://album.example:8443"]
+proxies = ["10.0.0.0/8"]
+[http.tokens]
+alice = "abcdefghijklmnopqrstuvwxyz012345"
 [daemon]
 device = "cuda:1"
 previews_per_second = 0
@@ -79,6 +87,13 @@ def test_every_setting_can_stand_in_the_file(tmp_path: Path) -> None:
     found = load(_write(tmp_path / "x.toml", _FULL), {})
     assert found.spool == found.spool_directory == Path("/srv/genzo")
     assert (found.http.host, found.http.port) == ("0.0.0.0", 9000)
+    http = found.http
+    assert http.token is not None
+    assert http.token.get_secret_value() == "0123456789abcdef0123456789abcdef"
+    assert http.tokens["alice"].get_secret_value() == "abcdefghijklmnopqrstuvwxyz012345"
+    assert (http.token_file, http.insecure) == (Path("/etc/genzo/tokens"), True)
+    assert http.hosts == ("genzo.example", "192.168.1.5")
+    assert (http.origins, http.proxies) == (("https://album.example:8443",), ("10.0.0.0/8",))
     assert (found.daemon.device, found.daemon.previews_per_second) == ("cuda:1", 0)
     first, second = found.model
     assert first.model_dump() == {
@@ -175,6 +190,15 @@ def test_an_empty_variable_counts_as_unset(tmp_path: Path) -> None:
         ("[daemon]\npreviews_per_second = 5", "daemon.previews_per_second"),
         ("[[model]]\nname = 'a'\nfamily = 'sdxl'", "model.0.weights"),
         ("[[model]]\nname = ''\nfamily = 'sdxl'\nweights = '/a'", "model.0.name"),
+        ("[http]\ntoken = 'short'", "http.token: a token has at least 32"),
+        ("[http]\ntoken = '" + "p w" * 11 + "'", "http.token: a token has letters"),
+        ("[http.tokens]\n'a b' = 'x'", "cannot name a token"),
+        ("[http.tokens]\nalice = 'short'", "http.tokens.alice"),
+        ("[http]\nhosts = ['a:80']", "http.hosts.0"),
+        ("[http]\nhosts = ['*']", "http.hosts.0"),
+        ("[http]\norigins = ['*']", "http.origins.0"),
+        ("[http]\norigins = ['https://a.example/x']", "http.origins.0"),
+        ("[http]\nproxies = ['proxy']", "http.proxies.0"),
         ("http = 5", "http"),
         ("[[http]]\nport = 1", "http"),
         ("spool = x", "line 1"),
@@ -210,6 +234,19 @@ def test_a_fault_in_the_environment_is_named_with_the_variable(
     with pytest.raises(SettingsError, match=says) as caught:
         load(None, {variable: value})
     assert variable in str(caught.value)
+
+
+def test_a_variable_lists_several_values_with_commas() -> None:
+    found = load(None, {"GENZO_HTTP_HOSTS": "a.example, b.example"})
+    assert found.http.hosts == ("a.example", "b.example")
+
+
+def test_a_token_shows_neither_in_the_settings_nor_in_a_message() -> None:
+    secret = "0123456789abcdef0123456789abcdef"
+    assert secret not in repr(load(None, {"GENZO_HTTP_TOKEN": secret}))
+    with pytest.raises(SettingsError) as caught:
+        load(None, {"GENZO_HTTP_TOKEN": f"{secret} {secret}"})
+    assert secret not in str(caught.value)
 
 
 def test_two_models_of_one_name_are_an_error(tmp_path: Path) -> None:
