@@ -107,7 +107,9 @@ class ProgressEvent(Body):
     )
     queue_position: int | None = Field(None, description="From 1, while the job waits")
     images: list[ImageLink] | None = Field(None, description="In the last event")
-    error: ProblemBody | None = Field(None, description="In the last event of a failed job")
+    error: ProblemBody | None = Field(
+        None, description="Why it failed, in its last event, or is held"
+    )
 
 
 class Picture(Body):

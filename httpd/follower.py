@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +37,10 @@ POLL_SECONDS = 2.0
 SURVEY_SECONDS = 0.1
 """The least time between two surveys; long queues are surveyed less often still."""
 
+ENDED_SECONDS = 10.0
+"""How long a finished job is remembered for those who come back for its end."""
+_REMEMBERED_ENDS = 64
+
 Place = tuple[Status, int | None]
 
 
@@ -53,6 +58,8 @@ class Follower:
         self._presence: Presence | None = None
         self._on_feed = on_feed
         self._tails: dict[str, Tail] = {}
+        self._arrivals: dict[str, asyncio.Task[Tail | None]] = {}
+        self._ended: OrderedDict[str, tuple[Tail, float]] = OrderedDict()
         self._pending: set[str] = set()
         self._moved = asyncio.Event()
         self._is_closing = False
@@ -105,40 +112,65 @@ class Follower:
             tail.close()
         self._tails.clear()
 
-    async def follow(self, job_id: str, last_event_id: str | None) -> Channel | JobView | None:
-        """A channel of the job's updates; its view if it is finished, None if there is none."""
-        if not ids.is_job_id(job_id):
-            return None
-        tail = self._tails.get(job_id)
+    async def follow(self, job_id: str, last_event_id: str | None) -> tuple[Tail, Channel] | None:
+        """The job's tail and a new channel of it; None if there is no such job.
+
+        However many come at once, the job is looked at once.
+        """
+        tail = await self._tail(job_id) if ids.is_job_id(job_id) else None
         if tail is None:
-            # It is registered before the look at the job, so that no change falls between.
-            tail = self._tails[job_id] = Tail(self._spool, job_id)
-        news = tail.news
-        try:
-            view = await run_in_threadpool(job_view, self._spool, job_id)
-            if view is None or view.status.is_final:
-                return view
-            if self._tails.setdefault(job_id, tail) is tail and tail.news == news:
-                tail.placed(view.status, view.queue_position)
-            tail = self._tails[job_id]
-            channel = tail.subscribe(last_event_id)
-        finally:
-            self._drop_if_idle(tail)
+            return None
+        if not tail.is_finished:
+            tail = self._tails.setdefault(job_id, tail)
+        channel = tail.subscribe(last_event_id)
         if self._is_closing:
             channel.close()
         self._moved.set()
-        return channel
+        return tail, channel
 
-    def unfollow(self, job_id: str, channel: Channel) -> None:
+    def unfollow(self, tail: Tail, channel: Channel) -> None:
         """Forget a listener, and the job with its last one."""
-        tail = self._tails.get(job_id)
-        if tail is not None:
-            tail.channels.discard(channel)
-            self._drop_if_idle(tail)
+        tail.channels.discard(channel)
+        self._drop_if_idle(tail)
+
+    async def _tail(self, job_id: str) -> Tail | None:
+        ended = self._ended.get(job_id)
+        if ended is not None and time.monotonic() < ended[1]:
+            return ended[0]
+        if job_id in self._tails and job_id not in self._arrivals:
+            return self._tails[job_id]
+        if job_id not in self._arrivals:
+            arrival = asyncio.create_task(self._arrive(job_id))
+            arrival.add_done_callback(lambda _: self._arrivals.pop(job_id))
+            self._arrivals[job_id] = arrival
+        # Shielded: the one that came first may leave first.
+        return await asyncio.shield(self._arrivals[job_id])
+
+    async def _arrive(self, job_id: str) -> Tail | None:
+        tail = await run_in_threadpool(Tail, self._spool, job_id)
+        # It is registered before the look at the job, so that no change falls between.
+        self._tails[job_id] = tail
+        news, view = tail.news, None
+        try:
+            view = await run_in_threadpool(job_view, self._spool, job_id)
+            tail.read_on()
+            if view is not None and view.status.is_final:
+                tail.finish(view)
+            elif view is not None and tail.news == news:
+                tail.placed(view.status, view.queue_position)
+        finally:
+            if view is None or tail.is_finished:
+                self._drop_if_idle(tail)
+        return tail if view is not None else None
 
     def _drop_if_idle(self, tail: Tail) -> None:
         if not tail.channels and self._tails.get(tail.job_id) is tail:
             del self._tails[tail.job_id]
+            if tail.is_finished:
+                # Whoever lost its connection just before the end comes back now.
+                self._ended[tail.job_id] = (tail, time.monotonic() + ENDED_SECONDS)
+                while len(self._ended) > _REMEMBERED_ENDS:
+                    self._ended.popitem(last=False)
 
     def _note(self, event: FileSystemEvent) -> None:
         """Called in the watcher's thread."""
@@ -183,6 +215,8 @@ class Follower:
         self._on_feed()
         for tail in list(self._tails.values()):
             self._read_on(tail)
+            if tail.job_id not in self._arrivals:
+                self._drop_if_idle(tail)
         self._moved.set()
 
     async def _survey(self) -> None:

@@ -20,6 +20,22 @@ log = logging.getLogger(__name__)
 GRACE_SECONDS = 0.4
 """How long a response may still take when the server ends; a reader may have stopped reading."""
 
+DEAD_SECONDS = 30
+"""How long a peer may leave everything unanswered, or take nothing, until it counts as gone."""
+
+
+def drop_the_dead(listener: socket.socket, seconds: float = DEAD_SECONDS) -> None:
+    """Let the kernel end connections made through `listener` whose other end is gone.
+
+    A listener of events sends nothing, so nobody else would notice: neither that its machine was
+    switched off, nor that it stopped reading. Accepted sockets inherit all of this.
+    """
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, max(1, round(seconds / 2)))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, round(seconds / 6)))
+    # With this the count of probes has no say: the time without an answer has.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1000 * seconds))
+
 
 class Server(uvicorn.Server):
     """Serves until SIGTERM or SIGINT, which end it with success."""

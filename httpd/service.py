@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from httpd.application import create_application
-from httpd.server import Server
+from httpd.server import Server, drop_the_dead
 from httpd.tokens import Tokens, gather
 from spool import settings
 from spool.catalogue import Catalogue
@@ -91,6 +91,7 @@ def listen(host: str, port: int) -> socket.socket:
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        drop_the_dead(listener)
         listener.bind(address)
         listener.listen(BACKLOG)
     except OSError as error:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from httpd.channels import Channel, joined
+from httpd.channels import Channel
 from httpd.context import context_of
 from httpd.refusals import no_such_job
-from httpd.tails import FINAL_ID, final_update, replay, resume_offset
-from spool.layout import Spool
-from spool.views import JobView
+from httpd.tails import FINAL_ID
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -23,7 +21,8 @@ if TYPE_CHECKING:
 
 HEARTBEAT_SECONDS = 15.0
 
-_RETRY = b"retry: 2000\n\n"
+_RETRY = b"retry: 2000\n"
+"""A field of the first event; in a block of its own some readers take it for an empty event."""
 _HEADERS: Mapping[str, str] = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
@@ -56,10 +55,10 @@ class EventStream(Response):
             self._on_end()
 
     async def _send_batches(self, send: Send) -> None:
-        lead = _RETRY
+        body = _RETRY + self._channel.take()
+        await send({"type": "http.response.body", "body": body, "more_body": True})
         async for batch in self._channel.batches(HEARTBEAT_SECONDS):
-            await send({"type": "http.response.body", "body": lead + batch, "more_body": True})
-            lead = b""
+            await send({"type": "http.response.body", "body": batch, "more_body": True})
 
     async def _until_disconnect(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
@@ -71,34 +70,19 @@ async def stream_job(request: Request) -> Response:
     """The progress of one job, from its present state to its end."""
     job_id = request.path_params["job_id"]
     last_event_id = request.headers.get("last-event-id")
-    context = context_of(request)
-    followed = await context.follower.follow(job_id, last_event_id)
+    follower = context_of(request).follower
+    followed = await follower.follow(job_id, last_event_id)
     if followed is None:
         raise no_such_job(job_id)
-    if isinstance(followed, JobView):
-        if last_event_id == FINAL_ID:
-            # 204 tells an EventSource not to come back.
-            return Response(status_code=HTTPStatus.NO_CONTENT)
-        channel = await _finished(context.spool, followed, last_event_id)
-        return EventStream(channel, channel.close)
-    return EventStream(followed, lambda: context.follower.unfollow(job_id, followed))
+    tail, channel = followed
+    if tail.is_finished and last_event_id == FINAL_ID:
+        # 204 tells an EventSource not to come back.
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+    return EventStream(channel, partial(follower.unfollow, tail, channel))
 
 
 async def stream_gallery(request: Request) -> Response:
     """New pictures, one event each."""
     gallery = context_of(request).gallery
     channel = await gallery.follow(request.headers.get("last-event-id"))
-    return EventStream(channel, lambda: gallery.unfollow(channel))
-
-
-async def _finished(spool: Spool, view: JobView, last_event_id: str | None) -> Channel:
-    """What a listener has missed of a finished job, and its end."""
-    channel = Channel()
-    offset = resume_offset(spool, view.job_id, last_event_id)
-    if offset is not None:
-        missed = await run_in_threadpool(lambda: list(replay(spool, view.job_id, offset)))
-        if missed:
-            channel.put(joined(missed))
-    channel.put(final_update(view))
-    channel.close()
-    return channel
+    return EventStream(channel, partial(gallery.unfollow, channel))

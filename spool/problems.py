@@ -78,3 +78,8 @@ class Problem(SpoolError):
         if self.errors:
             body["errors"] = [error.as_json() for error in self.errors]
         return body
+
+
+def on_hold(reason: str) -> dict[str, Any]:
+    """The `error` of a job that is held, for the reason that stands in its sidecar."""
+    return {"type": "about:blank", "title": "On hold", "status": 500, "detail": reason}

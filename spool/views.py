@@ -10,6 +10,7 @@ from typing import Any
 from spool import ids
 from spool.layout import Spool
 from spool.live import last_event, read_events
+from spool.problems import on_hold
 from spool.records import Record, read_record
 from spool.states import Found, Status, TicketName, find, scan
 
@@ -135,9 +136,7 @@ def _reason(spool: Spool, job_id: str) -> dict[str, Any] | None:
     # Not the last line, which a release that was killed before it moved the ticket has written.
     lines = [event.data for event in read_events(spool.events(job_id))]
     reason = next((line["reason"] for line in reversed(lines) if "reason" in line), None)
-    if reason is None:
-        return None
-    return {"type": "about:blank", "title": "On hold", "status": 500, "detail": reason}
+    return None if reason is None else on_hold(reason)
 
 
 def _finished(spool: Spool, record: Record) -> JobView:

@@ -247,7 +247,7 @@ def test_a_quarantined_job_is_held_with_the_reason(served: Served, daemon: Stand
         daemon.begin(job_id)
         recover(daemon.slot, starting=True)
         event = events.until(status="held")
-        assert "died 2 times" in event.data["reason"]
+        assert "died 2 times" in event.data["error"]["detail"]
         assert command(served.spool, Verb.CANCEL, job_id).status == "cancelled"
         assert events.rest()[-1].data["status"] == "cancelled"
 
