@@ -44,7 +44,7 @@ _LIMIT = Parameter(
 )
 _LAST_EVENT_ID = Parameter(
     "Last-Event-ID",
-    "Id of the last event seen; the stream goes on right behind it. Before a job's first line is 0:0",
+    "Id of the last event seen; the stream goes on right behind it. 0:0 is before a job's first",
     {"type": "string"},
     "header",
 )
