@@ -120,7 +120,9 @@ class Loop:
 
     def _work_on(self, claim: Claim) -> None:
         """Take one job to its end, whatever that is; only a lost disk or GPU gets out."""
-        publication = Publication(claim, self._slot.name, self._backlog.pause)
+        publication = Publication(
+            claim, self._slot.name, self._settings.output, self._backlog.pause
+        )
         check = checkpoint(self._spool.cancel_request(claim.job_id), lambda: self._stopping)
         end: Callable[[], object]
         try:

@@ -15,6 +15,7 @@ from daemon.families.folders import read_card
 from daemon.loras import LoraFolder
 from daemon.weights.places import located
 from spool.catalogue import Catalogue, ModelEntry
+from spool.picture_files import PictureFormat
 from spool.settings import DaemonSettings, ModelSettings
 
 log = logging.getLogger(__name__)
@@ -37,14 +38,16 @@ class Models:
     that leaves none.
     """
 
-    def __init__(self, specs: Sequence[ModelSpec]) -> None:
+    def __init__(
+        self, specs: Sequence[ModelSpec], output_format: PictureFormat = PictureFormat.PNG
+    ) -> None:
         self._specs: dict[str, ModelSpec] = {}
         described = []
         faults = []
         for named in specs:
             try:
                 spec = located(named)
-                described.append(_entry(spec))
+                described.append(_entry(spec, output_format))
             except ModelError as error:
                 faults.append(str(error))
             else:
@@ -99,11 +102,12 @@ class Models:
         return self._loaded
 
 
-def _entry(spec: ModelSpec) -> ModelEntry:
+def _entry(spec: ModelSpec, output_format: PictureFormat) -> ModelEntry:
     return ModelEntry(
         name=spec.name,
         family=spec.family,
         parameter_schema=parameters_of(spec).model_json_schema(),
         default=spec.default,
+        output_format=output_format,
         suggested_prompts=read_card(spec).prompts,
     )

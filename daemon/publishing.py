@@ -19,7 +19,7 @@ from PIL.Image import Image
 
 from daemon.families import Model
 from daemon.infotext import infotext
-from daemon.pictures import encode_png, encode_thumbnail
+from daemon.pictures import encode_picture, encode_thumbnail
 from spool import durable, ids
 from spool.claims import Claim
 from spool.feed import announce
@@ -31,6 +31,7 @@ from spool.problems import Problem
 from spool.records import PictureRecord
 from spool.recovery import say
 from spool.room import is_full
+from spool.settings import OutputSettings
 from spool.states import Status
 from spool.version import VERSION
 
@@ -85,8 +86,15 @@ class Publication:
     `start` and `rendered` belong on the GPU's thread, all else on the publishing thread.
     """
 
-    def __init__(self, claim: Claim, slot: str, on_full: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        claim: Claim,
+        slot: str,
+        output: OutputSettings,
+        on_full: Callable[[], None] = lambda: None,
+    ) -> None:
         self.claim = claim
+        self._output = output
         self._on_full = on_full
         self._is_full = False
         self._claimed_starts = claim.name.starts
@@ -141,10 +149,10 @@ class Publication:
         seed = self._job.seed + index
         label = model.sampler_label(self._job)
         text = infotext(self._job, seed, label, self._job.model, f"genzo {VERSION}", render)
-        png = encode_png(image, text, self._private(index, render))
-        name = PictureName(self.claim.job_id, index)
-        if publish_picture(self.claim.spool, name, png, encode_thumbnail(image)):
-            self._enter(name, png)
+        data = encode_picture(image, self._output, text, self._private(index, render))
+        name = PictureName(self.claim.job_id, index, self._output.format)
+        if publish_picture(self.claim.spool, name, data, encode_thumbnail(image)):
+            self._enter(name, data)
         else:
             self.adopt(index)
 

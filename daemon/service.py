@@ -56,7 +56,7 @@ def _run(arguments: argparse.Namespace) -> Exit:
         config = settings.load(arguments.config)
         directory = arguments.spool or config.spool_directory
         spool = Spool.open(directory)
-        models = Models(specs_of(config.model, config.daemon))
+        models = Models(specs_of(config.model, config.daemon), config.output.format)
         slot = _acquire(spool, arguments.slot)
     except (settings.SettingsError, NotASpool, DaemonError, ValueError) as error:
         log.error("%s", error)

@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -25,9 +25,11 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    model_validator,
 )
 
 from spool import tokens
+from spool.picture_files import PictureFormat
 from spool.problems import SpoolError
 
 SYSTEM_SPOOL = Path("/var/spool/genzo")
@@ -162,6 +164,22 @@ class DaemonSettings(_Section):
     )
 
 
+class OutputSettings(_Section):
+    """[output]: the files of pictures."""
+
+    format: PictureFormat = Field(PictureFormat.PNG, description="png, webp or jpeg")
+    quality: Annotated[int, Field(ge=1, le=100)] = Field(
+        90, description="1 to 100, of webp and jpeg"
+    )
+    lossless: bool = Field(False, description="webp: keep every pixel, whatever the quality")
+
+    @model_validator(mode="after")
+    def _can_be_lossless(self) -> Self:
+        if self.lossless and self.format is PictureFormat.JPEG:
+            raise ValueError('lossless: a JPEG cannot be; write format = "webp" or "png"')
+        return self
+
+
 class DiskSettings(_Section):
     """[disk]: what is left free; below it no job is accepted or started until there is room."""
 
@@ -230,6 +248,7 @@ class Settings(_Section):
     )
     http: HttpSettings = HttpSettings()
     daemon: DaemonSettings = DaemonSettings()
+    output: OutputSettings = OutputSettings()
     disk: DiskSettings = DiskSettings()
     keep: KeepSettings = KeepSettings()
     model: tuple[ModelSettings, ...] = ()
@@ -244,6 +263,7 @@ _SCALARS = frozenset({"spool", "watch"})
 _SECTIONS: dict[str, type[_Section]] = {
     "http": HttpSettings,
     "daemon": DaemonSettings,
+    "output": OutputSettings,
     "disk": DiskSettings,
     "keep": KeepSettings,
 }

@@ -18,6 +18,7 @@ from spool.settings import (
     HttpSettings,
     KeepSettings,
     ModelSettings,
+    OutputSettings,
     Settings,
 )
 from spool.states import Status
@@ -48,7 +49,15 @@ def test_the_protocol_knows_every_state_and_every_field_of_a_request(word: str) 
 
 @pytest.mark.parametrize(
     "section",
-    [Settings, HttpSettings, DaemonSettings, DiskSettings, KeepSettings, ModelSettings],
+    [
+        Settings,
+        HttpSettings,
+        DaemonSettings,
+        OutputSettings,
+        DiskSettings,
+        KeepSettings,
+        ModelSettings,
+    ],
 )
 def test_the_configuration_page_names_every_setting(section: type[BaseModel]) -> None:
     for name in section.model_fields:

@@ -18,6 +18,7 @@ from spool.catalogue import Catalogue, SlotState
 from spool.claims import Slot
 from spool.jobs import parse_request
 from spool.layout import Spool
+from spool.picture_files import PictureFormat
 from spool.records import Record, read_record
 from spool.settings import Settings
 from tests.services import wait_for
@@ -61,7 +62,7 @@ def running_slot(
 ) -> Iterator[RunningSlot]:
     """Run a slot that serves `specs` until the end of the block."""
     slot = Slot.acquire(spool, name, timeout_seconds=0)
-    models = Models(specs)
+    models = Models(specs, settings.output.format if settings else PictureFormat.PNG)
     heartbeat = Heartbeat(spool, name, models, "cpu")
     heartbeat.say(SlotState.STARTING)
     loop = Loop(slot, models, heartbeat, PreviewClock(4), settings)

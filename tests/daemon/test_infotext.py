@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from daemon.infotext import ZERO_WIDTH_SPACE, infotext
+from daemon.infotext import ZERO_WIDTH_SPACE, Infotext, infotext
 from spool.jobs import ResolvedJob
 
 JOB = ResolvedJob(
@@ -36,7 +36,8 @@ HOSTILE = [
 
 
 def text_of(model_name: str = "embedded", **changes: Any) -> str:
-    return infotext(JOB.model_copy(update=changes), 42, "Euler a", model_name, "genzo 0.1.0", {})
+    job = JOB.model_copy(update=changes)
+    return str(infotext(job, 42, "Euler a", model_name, "genzo 0.1.0", {}))
 
 
 def read_as_a1111_does(text: str) -> tuple[str, str, dict[str, str]]:
@@ -112,9 +113,41 @@ def test_loras_stand_in_the_values_and_their_triggers_in_the_prompt() -> None:
         {"id": "idle", "weight": 0.0, "a1111_hash": "000000000000"},
     ]
     render = {"effective_prompt": "a red circle, (ink:0.5)", "loras": loras}
-    text = infotext(JOB, 42, "Euler a", "embedded", "genzo 0.1.0", render)
+    text = str(infotext(JOB, 42, "Euler a", "embedded", "genzo 0.1.0", render))
     prompt, _, settings = read_as_a1111_does(text)
     assert prompt == "a red circle, (ink:0.5)"
     assert settings["Lora hashes"] == '"ink wash: 0123456789ab, civitai_5: ba9876543210"'
     assert settings["Version"] == "genzo 0.1.0"
+    assert settings["Seed"] == "42"
+    assert text.endswith(
+        ', Hashes: {"lora:ink wash": "0123456789ab", "lora:civitai_5": "ba9876543210"}'
+    )
     assert "<lora" not in text
+
+
+PARTS = Infotext("p" * 100, "n" * 50, "Steps: 1")
+
+
+def test_a_text_that_is_short_enough_stays_as_it_is() -> None:
+    assert PARTS.within(10_000) == PARTS.within(len(str(PARTS)) + 1) == PARTS
+
+
+def test_the_longer_prompt_is_cut_first() -> None:
+    shortened = PARTS.within(len(str(PARTS)) - 20)
+    assert shortened.negative_prompt == PARTS.negative_prompt
+    assert shortened.prompt.startswith("p" * 75)
+    assert shortened.prompt.endswith("p…")
+
+
+@pytest.mark.parametrize("prompt", ["p" * 1000, "🐱" * 500, "p🐱" * 300, ""])
+@pytest.mark.parametrize("negative", ["n" * 1000, "n" + "🐱" * 500, "n" * 20, ""])
+@pytest.mark.parametrize("units", [100, 101, 300])
+def test_a_shortened_text_fits_with_its_values_whole_and_no_character_halved(
+    prompt: str, negative: str, units: int
+) -> None:
+    parts = Infotext(prompt, negative, PARTS.values).within(units)
+    encoded = str(parts).encode("utf-16-be")
+    assert len(encoded) // 2 <= units
+    assert parts.values == PARTS.values
+    for cut, whole in ((parts.prompt, prompt), (parts.negative_prompt, negative)):
+        assert cut == whole or whole.startswith(cut.removesuffix("…"))

@@ -12,10 +12,12 @@ from daemon.families import ModelSpec
 from daemon.families.sdxl import Sdxl
 from spool.catalogue import SlotState, read_reports
 from spool.control import Verb, command
-from spool.gallery import PictureName, publish_picture
+from spool.gallery import PictureName, newest_first, publish_picture
 from spool.layout import Spool
 from spool.live import read_events
+from spool.picture_files import PictureFormat
 from spool.problems import Problem
+from spool.settings import OutputSettings, Settings
 from spool.states import Status, scan
 from tests.daemon.slots import record_of, running_slot, submit
 from tests.services import wait_for
@@ -228,6 +230,26 @@ def test_pictures_of_an_earlier_start_are_adopted_not_rendered_again(
     assert second.picture(spool).stat().st_ino == inode
 
 
+def test_a_job_that_goes_on_in_another_format_has_each_picture_once(
+    spool: Spool, tiny_spec: ModelSpec
+) -> None:
+    with running_slot(spool, tiny_spec):
+        job_id = submit(spool, steps=200, count=20)
+        second = PictureName(job_id, 1).picture(spool)
+        wait_for(second.exists, what="the second picture")
+    before = list(newest_first(spool))
+    jpeg = Settings(output=OutputSettings(format=PictureFormat.JPEG))
+    with running_slot(spool, tiny_spec, settings=jpeg) as running:
+        assert running.models.entries[0].output_format == "jpeg"
+        record = record_of(spool, job_id)
+    names = sorted(newest_first(spool))
+    assert [str(name) for name in names] == [image.filename for image in record.images]
+    assert [name.index for name in names] == list(range(20))
+    assert {name.format for name in before} == {PictureFormat.PNG}
+    assert [name for name in names if name.format is PictureFormat.PNG] == sorted(before)
+    assert {(image.width, image.height) for image in record.images} == {(64, 64)}
+
+
 def test_a_picture_that_cannot_be_encoded_fails_its_job_and_not_the_daemon(
     spool: Spool, tiny_spec: ModelSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,7 +258,7 @@ def test_a_picture_that_cannot_be_encoded_fails_its_job_and_not_the_daemon(
 
     with running_slot(spool, tiny_spec) as running:
         with monkeypatch.context() as patch:
-            patch.setattr("daemon.publishing.encode_png", faulty)
+            patch.setattr("daemon.publishing.encode_picture", faulty)
             failed = record_of(spool, submit(spool))
         assert record_of(spool, submit(spool)).status is Status.COMPLETED
         assert running.error is None

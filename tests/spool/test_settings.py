@@ -7,7 +7,15 @@ import pytest
 from pydantic import BaseModel
 
 from spool import settings
-from spool.settings import Settings, SettingsError, default_spool, find, load
+from spool.picture_files import PictureFormat
+from spool.settings import (
+    OutputSettings,
+    Settings,
+    SettingsError,
+    default_spool,
+    find,
+    load,
+)
 
 _FULL = """
 spool = "/srv/genzo"
@@ -25,6 +33,10 @@ alice = "abcdefghijklmnopqrstuvwxyz012345"
 [daemon]
 device = "cuda:1"
 previews_per_second = 0
+[output]
+format = "webp"
+quality = 75
+lossless = true
 [[model]]
 name = "a"
 family = "sdxl"
@@ -95,6 +107,8 @@ def test_every_setting_can_stand_in_the_file(tmp_path: Path) -> None:
     assert http.hosts == ("genzo.example", "192.168.1.5")
     assert (http.origins, http.proxies) == (("https://album.example:8443",), ("10.0.0.0/8",))
     assert (found.daemon.device, found.daemon.previews_per_second) == ("cuda:1", 0)
+    assert (found.output.format, found.output.quality) == (PictureFormat.WEBP, 75)
+    assert found.output.lossless
     first, second = found.model
     assert first.model_dump() == {
         "name": "a",
@@ -277,12 +291,32 @@ def _sections(model: type[BaseModel]) -> list[type[BaseModel]]:
 
 def test_every_setting_is_described() -> None:
     sections = _sections(Settings)
-    assert len(sections) == 6
+    assert len(sections) == 7
     for section in sections:
         assert section.__doc__
         for name, field in section.model_fields.items():
-            is_section = name in {"http", "daemon", "disk", "keep", "model"} and section is Settings
+            names = {"http", "daemon", "output", "disk", "keep", "model"}
+            is_section = name in names and section is Settings
             assert is_section or field.description, f"{section.__name__}.{name}"
+
+
+def test_pictures_are_png_unless_the_settings_say_otherwise() -> None:
+    assert load(None, {}).output.format is PictureFormat.PNG
+    jpeg = {"GENZO_OUTPUT_FORMAT": "jpeg", "GENZO_OUTPUT_QUALITY": "100"}
+    assert load(None, jpeg).output == OutputSettings(format=PictureFormat.JPEG, quality=100)
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"GENZO_OUTPUT_FORMAT": "gif"}, "output.format"),
+        ({"GENZO_OUTPUT_QUALITY": "101"}, "output.quality"),
+        ({"GENZO_OUTPUT_FORMAT": "jpeg", "GENZO_OUTPUT_LOSSLESS": "true"}, "output: lossless"),
+    ],
+)
+def test_an_output_that_cannot_be_is_refused(variables: dict[str, str], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        load(None, variables)
 
 
 @pytest.mark.parametrize(
