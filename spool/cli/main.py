@@ -74,6 +74,8 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--json", action="store_true", help="print what GET /api/jobs/ID answers")
     watch = add("watch", _watch, "Follow jobs to their end, with a progress bar each")
     watch.add_argument("job_ids", nargs="+", metavar="ID")
+    images = add("images", _images("images"), "List the newest pictures, and what made one")
+    _add_images(images, common)
     for verb, text in _VERBS.items():
         add(verb, _order(verb), text).add_argument("job_ids", nargs="+", metavar="ID")
     clean = add("clean", _clean, "Remove what is older than the configuration's [keep] says")
@@ -90,6 +92,29 @@ def _parser() -> argparse.ArgumentParser:
         "--port", type=int, default=8000, help="port of the page, 0 for any (%(default)s)"
     )
     return parser
+
+
+def _add_images(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
+    def positive(text: str) -> int:
+        if (number := int(text)) < 1:
+            raise ValueError(text)
+        return number
+
+    parser.add_argument("--limit", type=positive, default=20, metavar="N", help="(%(default)s)")
+    parser.add_argument("--json", action="store_true", help="print a JSON list")
+    actions = parser.add_subparsers(metavar="ACTION")
+    text = "Print what a picture says of itself"
+    show = actions.add_parser(
+        "show", help=text, description=f"{text}.", parents=[common], allow_abbrev=False
+    )
+    show.add_argument("file", metavar="FILE", help="a path, or a name in the gallery")
+    show.add_argument(
+        "--json",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="print a JSON object, genzo's own record in it",
+    )
+    show.set_defaults(command=_images("show"))
 
 
 def _add_models(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
@@ -174,6 +199,16 @@ def _show(arguments: argparse.Namespace) -> int:
     from spool.cli.show import show
 
     return show(arguments)
+
+
+def _images(action: str) -> Command:
+    def run(arguments: argparse.Namespace) -> int:
+        from spool.cli import images
+
+        command: Command = getattr(images, action)
+        return command(arguments)
+
+    return run
 
 
 def _watch(arguments: argparse.Namespace) -> int:

@@ -320,6 +320,7 @@ def test_watch_ends_with_the_job_and_its_status(spool: Spool, status: Status) ->
         (("show", "20261123T121728417-7f3a9c"), {"pydantic", "torch", "jsonschema", "watchdog"}),
         (("submit", "x"), {"torch", "diffusers", "watchdog", "rich"}),
         (("cancel", "x"), {"torch", "diffusers", "watchdog", "rich"}),
+        (("images",), {"torch", "PIL", "jsonschema", "watchdog", "rich"}),
     ],
 )
 def test_a_command_imports_only_what_it_needs(
@@ -356,6 +357,6 @@ def test_a_reader_that_goes_away_is_no_error(spool: Spool) -> None:
 def test_every_command_is_described() -> None:
     done = genzo("--help")
     assert done.returncode == 0
-    for command in ("init", "submit", "queue", "show", "watch", "cancel"):
+    for command in ("init", "submit", "queue", "show", "watch", "images", "cancel"):
         assert f"\n    {command} " in done.stdout
         assert genzo(command, "--help").returncode == 0
