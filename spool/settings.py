@@ -215,6 +215,9 @@ class ModelSettings(_Section):
     guidance_scale: float | None = Field(None, description="Default guidance scale")
     sampler: str | None = Field(None, description="Default sampler")
     loras: HomePath | None = Field(None, description="A folder of LoRAs")
+    allow_loras: bool = Field(
+        False, description="Whether a flux, chroma or zimage model takes LoRAs, too"
+    )
     config: HomePath | None = Field(None, description="Diffusers directory of configurations")
     text_encoder: HomePath | None = Field(None, description="The text encoder, if not in weights")
     text_encoder_2: HomePath | None = Field(None, description="The second text encoder, likewise")

@@ -18,7 +18,7 @@ import torch
 from daemon.errors import RenderError
 from daemon.families.lora_targets import adapted_modules, load_adapter
 from daemon.families.lora_weights import Layer, Modules, read_layers
-from daemon.families.pipelines import SdxlPipeline
+from daemon.families.pipelines import LoraPipeline
 from daemon.loras import LoraFile
 from daemon.loras.files import Stamp
 from spool.jobs import LoraRequest
@@ -59,7 +59,7 @@ class Adapters:
 
     def __init__(
         self,
-        pipeline: SdxlPipeline,
+        pipeline: LoraPipeline,
         model: Mapping[str, Modules],
         dtype: torch.dtype,
         most: int = 8,

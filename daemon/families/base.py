@@ -37,6 +37,7 @@ class ModelSpec:
     width: int | None = None
     height: int | None = None
     loras: Path | None = None
+    allow_loras: bool = False
     config: Path | None = None
     text_encoder: Path | None = None
     text_encoder_2: Path | None = None

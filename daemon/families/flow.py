@@ -15,9 +15,11 @@ from daemon.families.base import ModelSpec, OnStep, Step
 from daemon.families.embeddings import EmbeddingCache
 from daemon.families.flow_pipelines import FlowPipeline, Tokenizer, make_flow_scheduler
 from daemon.families.flow_scheduler import Prediction, WatchedFlow
+from daemon.families.job_loras import JobLoras
 from daemon.families.packing import unpack
 from daemon.families.pipelines import Placement, dtype_named, library_versions
 from daemon.families.samplers import flow_samplers
+from daemon.loras import plain_prompt
 from daemon.previews import fit_projection
 from spool.jobs import JobRequest, ResolvedJob
 
@@ -53,6 +55,7 @@ class Flow(ABC, Generic[Pipeline]):
         self._placement = placement
         self._pipeline = pipeline
         self._embeddings = EmbeddingCache()
+        self._loras = JobLoras(spec, pipeline, placement.dtype, plain_prompt)
         self._watched = WatchedFlow(make_flow_scheduler(spec, pipeline.scheduler.config))
         pipeline.scheduler = self._watched.scheduler
         self._autoencoder = Autoencoder(pipeline.vae)
@@ -72,7 +75,10 @@ class Flow(ABC, Generic[Pipeline]):
 
     @abstractmethod
     def _conditioning(self, job: ResolvedJob) -> dict[str, Any]:
-        """The arguments of the pipeline that say what to draw and how closely."""
+        """The arguments of the pipeline that say what to draw and how closely.
+
+        The job's prompt has the triggers of its LoRAs.
+        """
 
     def total_steps(self, job: ResolvedJob) -> int:
         # The pipelines give the scheduler a sigma for each step, and it takes each of them once.
@@ -93,10 +99,13 @@ class Flow(ABC, Generic[Pipeline]):
             if count > self.max_tokens
         )
 
-    @torch.inference_mode()
     def denoise(self, job: ResolvedJob, seed: int, on_step: OnStep) -> torch.Tensor:
-        if job.loras:
-            raise RenderError(f"model {self.spec.name} takes no LoRAs; send the job without them")
+        # Outside of inference mode, as LoRAs want it.
+        prompt = self._loras.apply(job)
+        return self._denoise(job.model_copy(update={"prompt": prompt}), seed, on_step)
+
+    @torch.inference_mode()
+    def _denoise(self, job: ResolvedJob, seed: int, on_step: OnStep) -> torch.Tensor:
         latents = self._unpacked(self._run(job, seed, self._report_steps(job, on_step)), job)
         if not is_finite(latents):
             dtype = _name(self._placement.dtype)
@@ -109,9 +118,9 @@ class Flow(ABC, Generic[Pipeline]):
     def decode(self, latents: torch.Tensor) -> Image:
         return self._autoencoder.decode(latents)
 
-    def describe(self, job: ResolvedJob | None = None) -> dict[str, str]:
+    def describe(self, job: ResolvedJob | None = None) -> dict[str, Any]:
         device = self._placement.device
-        description = {
+        description: dict[str, Any] = {
             "family": self.spec.family,
             "device": str(device),
             "dtype": _name(self._placement.dtype),
@@ -125,6 +134,7 @@ class Flow(ABC, Generic[Pipeline]):
             description["shift"] = str(self.spec.shift)
         if job is not None:
             description["scheduler"] = flow_samplers[job.sampler].scheduler
+            description |= self._loras.describe(job)
         return description
 
     def _run(self, job: ResolvedJob, seed: int, step_end: Callable[..., Any]) -> torch.Tensor:

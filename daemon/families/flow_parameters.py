@@ -23,12 +23,12 @@ MULTIPLE_PX = 16
 def flow_fields(spec: ModelSpec, card: Card, *, steps: int) -> dict[str, tuple[Any, Any]]:
     """The fields that all of them have, with this many steps where nobody says otherwise.
 
-    Raises ModelError when the spec wants LoRAs.
+    Raises ModelError when the spec names LoRAs and does not allow them.
     """
-    if spec.loras is not None:
+    if spec.loras is not None and not spec.allow_loras:
         raise ModelError(
             f"model {spec.name}: family {spec.family} takes no LoRAs; remove "
-            "loras from the configuration"
+            "loras from the configuration, or set allow_loras = true"
         )
     return {
         "prompt": (
@@ -47,11 +47,20 @@ def flow_fields(spec: ModelSpec, card: Card, *, steps: int) -> dict[str, tuple[A
             default_of("sampler", spec, card, "euler"),
             "How the noise is taken away: Euler's method for flow matching",
         ),
+        **_loras(spec),
+    }
+
+
+def _loras(spec: ModelSpec) -> dict[str, tuple[Any, Any]]:
+    """The field of the LoRAs where there are none, else that of every request."""
+    if spec.allow_loras:
+        return {}
+    return {
         "loras": refused(
             Annotated[tuple[LoraRequest, ...], Field(max_length=0)],
             (),
             f"{spec.family} takes no LoRAs; leave loras out",
-        ),
+        )
     }
 
 

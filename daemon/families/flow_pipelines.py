@@ -13,6 +13,7 @@ from daemon.errors import ModelError
 from daemon.families.base import ModelSpec
 from daemon.families.pipelines import (
     Config,
+    LoraPipeline,
     Placement,
     Scheduler,
     Vae,
@@ -53,7 +54,7 @@ class Tokenizer(Protocol):
     ) -> str: ...
 
 
-class FlowPipeline(Protocol):
+class FlowPipeline(LoraPipeline, Protocol):
     """What the pipelines have in common. Called with `output_type="latent"`."""
 
     scheduler: Any

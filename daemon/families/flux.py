@@ -45,7 +45,8 @@ class Flux(Flow[FluxPipeline]):
         return count_tokens(self._pipeline.tokenizer_2, text)
 
     def _conditioning(self, job: ResolvedJob) -> dict[str, Any]:
-        embeds, pooled = self._embeddings.get((job.prompt,), lambda: self._encode(job.prompt))
+        key = (job.prompt, self._loras.text_state)
+        embeds, pooled = self._embeddings.get(key, lambda: self._encode(job.prompt))
         return {
             "prompt_embeds": embeds,
             "pooled_prompt_embeds": pooled,

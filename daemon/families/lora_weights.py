@@ -15,18 +15,26 @@ from safetensors.torch import load
 from daemon.errors import RenderError
 from daemon.loras import LoraFile
 from daemon.loras.keys import Part, read_key
+from daemon.loras.places import Place, Places
 
-_UNET = ("lora_A.weight", "lora_B.weight")
+_PEFT = ("lora_A.weight", "lora_B.weight")
 _TEXT = ("lora_linear_layer.down.weight", "lora_linear_layer.up.weight")
+
+
+Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Modules:
-    """What LoRAs can change in one component of a pipeline: the paths of its modules by the names
-    that files use for them, and the shapes of their weights by their paths."""
+    """What LoRAs can change in one component of a pipeline: the places of its modules by the names
+    that files use for them, and the shapes of their weights by their paths.
 
-    paths: dict[str, str]
-    shapes: dict[str, torch.Size]
+    `name` is the component's in the pipeline.
+    """
+
+    name: str
+    places: Mapping[str, Places]
+    shapes: Mapping[str, Shape]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +60,7 @@ class Layer:
         name = f"{self.component}.{self.path}"
         up = self.up if self.scale == 1 else self.up.float() * self.scale
         # In text encoders diffusers takes peft's spelling only where attention is among it.
-        spelling = _UNET if self.component == "unet" else _TEXT
+        spelling = _TEXT if self.component.startswith("text_encoder") else _PEFT
         pair = self.down.to(dtype), up.to(dtype)
         tensors = {
             f"{name}.{ending}": tensor for ending, tensor in zip(spelling, pair, strict=True)
@@ -63,17 +71,25 @@ class Layer:
 
 
 def read_layers(file: LoraFile, data: bytes, model: Mapping[str, Modules]) -> list[Layer]:
-    """The layers in the content of a file.
+    """The layers in the content of a file, for a model of these components (`keys.Key`).
 
     Raises RenderError when any of them is not for this model, half missing, or not finite.
     """
     tensors = _load(file, data)
     grouped = _grouped(file, tensors, model)
     config = _config(data)
-    return [
-        _layer(file, component, path, parts, model[component].shapes[path], config)
-        for (component, path), parts in grouped.items()
+    layers = [
+        layer
+        for (component, places), parts in grouped.items()
+        for layer in _layers(file, model[component], places, parts, config)
     ]
+    paths = [(layer.component, layer.path) for layer in layers]
+    if twice := next((path for path in paths if paths.count(path) > 1), None):
+        raise RenderError(
+            f"the LoRA {file.path} changes {'.'.join(twice)} twice, under two names; fetch another "
+            "version of it or send the job without it"
+        )
+    return layers
 
 
 def _load(file: LoraFile, data: bytes) -> dict[str, torch.Tensor]:
@@ -90,17 +106,18 @@ Parts = dict[Part, torch.Tensor]
 
 def _grouped(
     file: LoraFile, tensors: dict[str, torch.Tensor], model: Mapping[str, Modules]
-) -> dict[tuple[str, str], Parts]:
-    """The tensors by component and module path. Raises RenderError if the model lacks any."""
-    grouped: dict[tuple[str, str], Parts] = {}
+) -> dict[tuple[str, Places], Parts]:
+    """The tensors by component and places. Raises RenderError if the model lacks any."""
+    grouped: dict[tuple[str, Places], Parts] = {}
     strange = []
     for name, tensor in tensors.items():
         key = read_key(name)
-        path = model[key.component].paths.get(key.module) if key else None
-        if key is None or path is None:
+        modules = model.get(key.component) if key else None
+        places = modules.places.get(key.module) if key and modules else None
+        if key is None or places is None:
             strange.append(name)
         else:
-            grouped.setdefault((key.component, path), {})[key.part] = tensor
+            grouped.setdefault((key.component, places), {})[key.part] = tensor
     if strange or not grouped:
         raise RenderError(
             f"the LoRA {file.path} is not for this model: {len(strange)} of its {len(tensors)} "
@@ -110,39 +127,55 @@ def _grouped(
     return grouped
 
 
-def _layer(  # one layer from all that decides it
-    file: LoraFile,
-    component: str,
-    path: str,
-    parts: Parts,
-    shape: torch.Size,
-    config: Mapping[str, Any],
-) -> Layer:
+def _layers(
+    file: LoraFile, modules: Modules, places: Places, parts: Parts, config: Mapping[str, Any]
+) -> list[Layer]:
+    """The layers that one module of a file is; those of a fused one share its `down`."""
+    component, first = modules.name, places[0].path
     down, up = parts.get(Part.DOWN), parts.get(Part.UP)
     if down is None or up is None:
         raise RenderError(
-            f"the LoRA {file.path} has but half of {component}.{path}; fetch it again"
+            f"the LoRA {file.path} has but half of {component}.{first}; fetch it again"
         )
+    inner = modules.shapes[first][1:]
+    outer = sum(end - begin for place in places for begin, end in place.rows)
     rank = down.shape[0] if down.ndim else 0
-    ones = (1,) * (len(shape) - 2)
-    if down.shape != (rank, *shape[1:]) or up.shape != (shape[0], rank, *ones) or not rank:
+    ones = (1,) * (len(inner) - 1)
+    if down.shape != (rank, *inner) or up.shape != (outer, rank, *ones) or not rank:
         raise RenderError(
-            f"the LoRA {file.path} is not for this model: its pair for {component}.{path} has the "
-            f"shapes {tuple(up.shape)} and {tuple(down.shape)}, for a weight of {tuple(shape)}; "
+            f"the LoRA {file.path} is not for this model: its pair for {component}.{first} has the "
+            f"shapes {tuple(up.shape)} and {tuple(down.shape)}, for a weight of {(outer, *inner)}; "
             "send the job without it"
         )
     magnitude = parts.get(Part.MAGNITUDE)
     try:
-        scale = _scale(parts.get(Part.ALPHA), _section(config, component), path, rank)
+        scale = _scale(parts.get(Part.ALPHA), _section(config, component), first, rank)
         is_finite = all(torch.isfinite(part).all() for part in parts.values())
-        magnitude = magnitude if magnitude is None else magnitude.reshape(shape[0])
+        magnitude = magnitude if magnitude is None else magnitude.reshape(outer)
     except (TypeError, ValueError, RuntimeError):
         is_finite = False
     if not is_finite or not math.isfinite(scale):
         raise RenderError(
-            f"the LoRA {file.path} has no finite numbers for {component}.{path}; fetch it again"
+            f"the LoRA {file.path} has no finite numbers for {component}.{first}; fetch it again"
         )
-    return Layer(component, path, down, up, scale, magnitude)
+    return [
+        Layer(
+            component,
+            place.path,
+            down,
+            _rows(up, place),
+            scale,
+            None if magnitude is None else _rows(magnitude, place),
+        )
+        for place in places
+    ]
+
+
+def _rows(tensor: torch.Tensor, place: Place) -> torch.Tensor:
+    """The rows of a file's module that are the place's."""
+    if place.rows == ((0, tensor.shape[0]),):
+        return tensor
+    return torch.cat([tensor[begin:end] for begin, end in place.rows])
 
 
 def _scale(alpha: torch.Tensor | None, config: Mapping[str, Any], path: str, rank: int) -> float:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from daemon.errors import RenderError
-from daemon.families.adapters import Adapter, Adapters
 from daemon.families.autoencoder import Autoencoder, is_finite
 from daemon.families.base import ModelSpec, OnStep, Step
 from daemon.families.embeddings import EmbeddingCache
-from daemon.families.lora_targets import lora_targets
+from daemon.families.job_loras import JobLoras
 from daemon.families.pipelines import (
     Placement,
     SdxlPipeline,
@@ -28,7 +26,7 @@ from daemon.families.samplers import samplers
 from daemon.families.schedulers import SdxlSchedulers, WatchedScheduler, noise_changes
 from daemon.families.sdxl_parameters import parameters_of
 from daemon.families.weighting import parse
-from daemon.loras import LoraFolder, effective_prompt
+from daemon.loras import effective_prompt
 from daemon.previews import Projection, fit_projection
 from spool.jobs import JobRequest, ResolvedJob
 
@@ -57,23 +55,6 @@ def load(spec: ModelSpec) -> Sdxl:
     return Sdxl(spec, parameters, placement, pipeline, autoencoder, projection)
 
 
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """A job with what its LoRAs came to."""
-
-    job: ResolvedJob
-    prompt: str
-    adapters: list[Adapter]
-
-    def describe(self) -> dict[str, Any]:
-        """The prompt that was encoded, and what was applied, for the job's record."""
-        applied = zip(self.job.loras, self.adapters, strict=True)
-        return {
-            "effective_prompt": self.prompt,
-            "loras": [adapter.describe(lora) for lora, adapter in applied],
-        }
-
-
 class Sdxl:
     """A loaded SDXL model; see `daemon.families.base.Model`."""
 
@@ -95,9 +76,7 @@ class Sdxl:
         encoders = (spec.weights, spec.text_encoder, spec.text_encoder_2, spec.tokenizer)
         self._prompts = SdxlPrompts(pipeline, encoders, EmbeddingCache(EMBEDDINGS_BYTES))
         self._schedulers = SdxlSchedulers(pipeline.scheduler.config, noise_changes(spec))
-        self._loras = LoraFolder(spec.loras, spec.family)
-        self._adapters = Adapters(pipeline, lora_targets(pipeline), placement.dtype)
-        self._rendered: Rendered | None = None
+        self._loras = JobLoras(spec, pipeline, placement.dtype, effective_prompt)
 
     def total_steps(self, job: ResolvedJob) -> int:
         return self._schedulers.timesteps(job.sampler, job.steps)
@@ -112,26 +91,15 @@ class Sdxl:
         return samplers[job.sampler].label
 
     def denoise(self, job: ResolvedJob, seed: int, on_step: OnStep) -> torch.Tensor:
-        # Outside of inference mode: peft marks what it loads as trainable or not.
-        self._rendered = self._apply(job)
-        return self._denoise(job, seed, on_step)
-
-    def _apply(self, job: ResolvedJob) -> Rendered:
-        """Put the job's LoRAs in force, and no others."""
-        if job.loras and self.spec.loras is None:
-            raise RenderError(f"model {self.spec.name} takes no LoRAs; send the job without them")
-        files = []
-        triggers = {}
-        for lora in job.loras:
-            files.append((self._loras.file_of(lora.id), lora.weight))
-            triggers[lora.id] = self._loras.trigger_words(lora.id)
-        return Rendered(job, effective_prompt(job, triggers), self._adapters.use(files))
+        # Outside of inference mode, as LoRAs want it.
+        prompt = self._loras.apply(job)
+        return self._denoise(job, prompt, seed, on_step)
 
     @torch.inference_mode()
-    def _denoise(self, job: ResolvedJob, seed: int, on_step: OnStep) -> torch.Tensor:
+    def _denoise(self, job: ResolvedJob, prompt: str, seed: int, on_step: OnStep) -> torch.Tensor:
         watched = self._schedulers.of(job.sampler)
         self._pipeline.scheduler = watched.scheduler
-        latents = self._run(job, seed, _report_steps(watched, self._projection, on_step))
+        latents = self._run(job, prompt, seed, _report_steps(watched, self._projection, on_step))
         if not is_finite(latents):
             raise RenderError(
                 f"the latents are not finite in {_name(self._placement.dtype)}; set the model's "
@@ -156,17 +124,17 @@ class Sdxl:
             description["gpu"] = torch.cuda.get_device_name(device)
         if job is not None:
             description["scheduler"] = samplers[job.sampler].scheduler
-        if job is not None and job.loras and self._rendered and self._rendered.job == job:
-            description |= self._rendered.describe()
+            description |= self._loras.describe(job)
         return description
 
-    def _run(self, job: ResolvedJob, seed: int, step_end: Callable[..., Any]) -> torch.Tensor:
-        assert self._rendered is not None
+    def _run(
+        self, job: ResolvedJob, prompt: str, seed: int, step_end: Callable[..., Any]
+    ) -> torch.Tensor:
         conditioning = self._prompts.condition(
-            self._rendered.prompt,
+            prompt,
             job.negative_prompt,
             guided=job.guidance_scale > 1,
-            adapters=self._adapters.text_state,
+            adapters=self._loras.text_state,
         )
         return self._pipeline(
             **conditioning,

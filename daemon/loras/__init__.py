@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from daemon.loras.files import LoraFile
 from daemon.loras.folder import LoraFolder, Refused
-from daemon.loras.triggers import effective_prompt
+from daemon.loras.triggers import effective_prompt, plain_prompt
 
-__all__ = ["LoraFile", "LoraFolder", "Refused", "effective_prompt"]
+__all__ = ["LoraFile", "LoraFolder", "Refused", "effective_prompt", "plain_prompt"]

@@ -8,11 +8,13 @@ from functools import lru_cache
 from pathlib import Path
 
 from daemon.loras.header import UnreadableFile, read_header
-from daemon.loras.kinds import family_of, unread_keys, why_unusable
+from daemon.loras.kinds import families_of, unread_keys, why_unusable
 from daemon.loras.notes import SIDE_FILES, Notes, read_notes
 
 _REMEMBERED = 10_000
 _PICKLE_ENDINGS = (".ckpt", ".pt", ".pth", ".bin")
+_READ = frozenset({"sdxl", "flux", "chroma", "zimage"})
+"""The families whose keys we read; of the others it is enough to know them."""
 ENDINGS = (".safetensors", *_PICKLE_ENDINGS)
 
 
@@ -33,10 +35,10 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class LoraFile:
-    """A file that can be applied to models of `family`."""
+    """A file that can be applied to models of `families`."""
 
     stamp: Stamp
-    family: str
+    families: tuple[str, ...]
     notes: Notes
 
     @property
@@ -67,11 +69,11 @@ def _inspect(stamp: Stamp, _side_stamps: tuple[Stamp | None, ...]) -> LoraFile |
         header = read_header(stamp.path)
     except UnreadableFile as error:
         return str(error)
-    family = family_of(header)
+    families = families_of(header)
     reason = why_unusable(header)
-    if reason is None and family == "sdxl":
+    if reason is None and _READ.intersection(families):
         reason = unread_keys(header)
-    return reason or LoraFile(stamp, family, read_notes(stamp.path, header))
+    return reason or LoraFile(stamp, families, read_notes(stamp.path, header))
 
 
 @lru_cache(_REMEMBERED)

@@ -116,8 +116,8 @@ class LoraFolder:
 
     def _enter(self, file: LoraFile, files: dict[str, LoraFile]) -> str | None:
         """Give the file an id in `files`, or return the reason why not. Raises OSError."""
-        if file.family != self._family:
-            return f"it is for {file.family}, and the model is of {self._family}"
+        if self._family not in file.families:
+            return f"it is for {' or '.join(file.families)}, and the model is of {self._family}"
         lora_id = _id_of(file)
         if lora_id in files:
             lora_id = f"{lora_id}~{digest_of(file.stamp)[:8]}"

@@ -47,7 +47,8 @@ _ALGORITHMS = {
 _FAMILIES = {
     "chroma": r"distilled_guidance_layer",
     "flux": r"(^|_)(single_transformer_blocks|single_blocks|double_blocks)_\d"
-    r"|^transformer_transformer_blocks_\d+_(attn|ff|norm1)_",
+    r"|^(base_model_model_|(lora_)?transformer_|diffusion_model_)?transformer_blocks_\d+"
+    r"_(attn|ff|norm1)_",
     "sd3": r"joint_blocks_\d",
     "zimage": r"(noise|context)_refiner_\d"
     r"|(^|_)layers_\d+_(attention|feed_forward|adaLN_modulation)_",
@@ -55,6 +56,18 @@ _FAMILIES = {
     "sdxl": r"^(lora_te2|text_encoder_2)_|attentions_\d+_transformer_blocks_[1-9]"
     r"|put_blocks_\d+_1_transformer_blocks_[1-9]|middle_block_1_transformer_blocks_[1-9]",
 }
+# What trainers write of the model where its names are those of FLUX, too.
+_SAID = {
+    "chroma": r"chroma",
+    "flux2": r"flux[-_.]?2",
+    "qwen-image": r"qwen",
+    "sd3": r"sd-?3|stable-diffusion-?3",
+}
+# Modules of FLUX that Chroma has not.
+_FLUX_ALONE = (
+    r"_(img_mod|txt_mod|modulation)_lin_|_norm1?(_context)?_linear_"
+    r"|(time|vector|guidance)_in_|time_text_embed_|^(lora_te1|text_encoder)_"
+)
 # Where the names above say nothing, the width of the text that the UNet attends to.
 _WIDTHS = {768: "sd1", 1024: "sd2", 1280: "sdxl-refiner", 2048: "sdxl"}
 _LAST_RESORT = (
@@ -65,14 +78,21 @@ _LAST_RESORT = (
 )
 
 
-def family_of(header: Header) -> str:
-    """The family that the file was made for, as `daemon.families.registry` names it, or another's
-    name, or "unknown"."""
+def families_of(header: Header) -> tuple[str, ...]:
+    """The families that the file may have been made for, the likeliest first.
+
+    As `daemon.families.registry` names them, or others' names, or "unknown". FLUX and Chroma are
+    two for a file that has only what both of them have, and does not say which.
+    """
     names = _names(header)
     family = _first(_FAMILIES.items(), names)
-    if family == "flux" and "chroma" in _trained_on(header).lower():
-        return "chroma"
-    return family or _by_width(header) or _first(_LAST_RESORT, names) or "unknown"
+    if family != "flux":
+        return (family or _by_width(header) or _first(_LAST_RESORT, names) or "unknown",)
+    said = _trained_on(header).lower()
+    family = _first(_SAID.items(), said) or "flux"
+    if family != "flux" or "flux" in said or re.search(_FLUX_ALONE, names, re.MULTILINE):
+        return (family,)
+    return ("flux", "chroma")
 
 
 def algorithm_of(header: Header) -> Algorithm:
@@ -87,13 +107,13 @@ def why_unusable(header: Header) -> str | None:
         return f"{algorithm} is not supported: diffusers would leave its magnitudes out"
     if algorithm not in (Algorithm.LORA, Algorithm.DORA):
         return f"it is {algorithm}, which is not supported"
-    if family_of(header) == "unknown":
+    if families_of(header) == ("unknown",):
         return f"it is for no family that we know; its first key is {_example(header.shapes)}"
     return None
 
 
 def unread_keys(header: Header) -> str | None:
-    """Why the keys of a file for a UNet cannot be read, or None if they can."""
+    """Why the keys of a file cannot be read, or None if they can."""
     keys = {name: read_key(name) for name in header.shapes}
     unread = [name for name, key in keys.items() if key is None]
     if unread:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from spool.jobs import ResolvedJob
 
@@ -12,13 +12,28 @@ _SPECIAL = re.compile(r"[()\[\]\\]")
 # Some authors write the whole of what they type into A1111 among their triggers.
 _NETWORK = re.compile(r"<(?:lora|lyco|hypernet):[^<>]*>", re.IGNORECASE)
 
+Triggers = Mapping[str, Sequence[str]]
+"""The trigger words of LoRAs by their ids, of which the first is the trigger."""
 
-def effective_prompt(job: ResolvedJob, triggers: Mapping[str, Sequence[str]]) -> str:
+
+def effective_prompt(job: ResolvedJob, triggers: Triggers) -> str:
     """The job's prompt with `, (trigger:weight)` behind it for each LoRA, in A1111's syntax.
 
     `triggers` has each LoRA's trigger words by its id, of which the first is its trigger. One is
     left out at trigger weight 0, and where the prompt has it already, as whole words in any case.
     """
+    return _with_triggers(job, triggers, lambda words, w: f"({_escaped(words)}:{w})")
+
+
+def plain_prompt(job: ResolvedJob, triggers: Triggers) -> str:
+    """The job's prompt with `, trigger` behind it for each LoRA, for models that read no weights.
+
+    A trigger weight says no more there than whether: at 0 the trigger is left out.
+    """
+    return _with_triggers(job, triggers, lambda words, _: words)
+
+
+def _with_triggers(job: ResolvedJob, triggers: Triggers, spelled: Callable[[str, str], str]) -> str:
     prompt = job.prompt
     for lora in job.loras:
         words = plain(next(iter(triggers.get(lora.id, ())), ""))
@@ -26,7 +41,7 @@ def effective_prompt(job: ResolvedJob, triggers: Mapping[str, Sequence[str]]) ->
         if not words or weight == "0" or _says(prompt, words):
             continue
         separator = ", " if prompt.strip() else ""
-        prompt = f"{prompt}{separator}({_escaped(words)}:{weight})"
+        prompt = f"{prompt}{separator}{spelled(words, weight)}"
     return prompt
 
 

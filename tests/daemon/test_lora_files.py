@@ -107,10 +107,17 @@ FAMILIES: dict[str, list[dict[str, tuple[int, ...]]]] = {
     "sd2": [pairs({f"lora_unet_{DOWN}": (8, 1024)})],
     "sdxl-refiner": [pairs({f"lora_unet_{DOWN}": (8, 1280)})],
     "flux": [
-        pairs({"lora_unet_double_blocks_0_img_attn_qkv": (8, 8)}),
+        pairs({"lora_unet_double_blocks_0_img_mod_lin": (8, 8)}),
+        pairs({"lora_unet_single_blocks_0_modulation_lin": (8, 8)}),
         {
-            "transformer.single_transformer_blocks.0.attn.to_q.lora_A.weight": (1, 8),
-            "transformer.single_transformer_blocks.0.attn.to_q.lora_B.weight": (8, 1),
+            "transformer.single_transformer_blocks.0.norm.linear.lora_A.weight": (1, 8),
+            "transformer.single_transformer_blocks.0.norm.linear.lora_B.weight": (8, 1),
+        },
+        {
+            "diffusion_model.time_in.in_layer.lora_A.weight": (1, 8),
+            "diffusion_model.time_in.in_layer.lora_B.weight": (8, 1),
+            "diffusion_model.double_blocks.0.img_attn.proj.lora_A.weight": (1, 8),
+            "diffusion_model.double_blocks.0.img_attn.proj.lora_B.weight": (8, 1),
         },
     ],
     "chroma": [

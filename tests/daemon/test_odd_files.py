@@ -17,6 +17,7 @@ from daemon.weights.assembly import assemble
 from tests import models
 from tests.models import original_files as original
 from tests.models.fp8 import LARGEST, to_fp8, to_scaled_fp8
+from tests.models.gguf_files import save_transformer_gguf
 from tests.models.renaming import prefixed
 
 State = dict[str, torch.Tensor]
@@ -229,6 +230,14 @@ def test_the_parts_of_one_file_may_be_of_different_precision(flux: Path, tmp_pat
     pipeline = assemble(spec, FLOAT32)
     wanted = models.state_of(flux, "text_encoder_2")
     assert within_fp8(pipeline.text_encoder_2.state_dict(), wanted)
+
+
+def test_what_a_gguf_quantises_outside_of_layers_is_restored(zimage: Path, tmp_path: Path) -> None:
+    pytest.importorskip("gguf")
+    file = save_transformer_gguf(zimage, tmp_path / "z.gguf")
+    found = part_of(zimage, "transformer", weights=file)
+    wanted = models.state_of(zimage, "transformer")["cap_pad_token"]
+    assert (found["cap_pad_token"] - wanted).abs().max() < 0.02 * wanted.abs().max()
 
 
 def test_a_file_that_is_cut_short_after_loading_harms_nobody(flux: Path, tmp_path: Path) -> None:

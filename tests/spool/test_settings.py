@@ -55,6 +55,7 @@ vae = "/models/ae.safetensors"
 tokenizer = "/models/tokenizer"
 hub_cache = "/models/hub"
 allow_download = true
+allow_loras = true
 variant = "base"
 shift = 3.0
 timestep_spacing = "trailing"
@@ -128,6 +129,7 @@ def test_every_setting_can_stand_in_the_file(tmp_path: Path) -> None:
         "tokenizer": Path("/models/tokenizer"),
         "hub_cache": Path("/models/hub"),
         "allow_download": True,
+        "allow_loras": True,
         "variant": "base",
         "shift": 3.0,
         "timestep_spacing": "trailing",
