@@ -21,6 +21,7 @@ from httpd.headers import SafeHeaders
 from httpd.pictures import Pictures
 from httpd.tokens import Tokens
 from spool.layout import Spool
+from spool.outlook import Outlook
 from spool.problems import Problem
 from spool.settings import Settings
 
@@ -41,7 +42,8 @@ def create_application(
     origins = settings.http.origins
     pictures = Pictures(spool)
     gallery = GalleryStream(spool, pictures)
-    follower = Follower(spool, on_feed=gallery.wake, settings=settings)
+    outlook = Outlook(spool)
+    follower = Follower(spool, on_feed=gallery.wake, settings=settings, outlook=outlook)
 
     @asynccontextmanager
     async def lifespan(_application: Starlette) -> AsyncIterator[None]:
@@ -72,5 +74,7 @@ def create_application(
     # A name with a slash behind it is another name, and no one's.
     application.router.redirect_slashes = False
     album = Album(spool)
-    application.state.context = Context(spool, settings, album, pictures, gallery, follower, tokens)
+    application.state.context = Context(
+        spool, settings, album, pictures, gallery, follower, outlook, tokens
+    )
     return application

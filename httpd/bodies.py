@@ -31,12 +31,18 @@ class ProblemBody(Body):
     errors: list[FieldFault] | None = Field(None, description="Every fault that was found")
 
 
+ETA = Field(
+    description="Estimated seconds until the job is finished, waiting included; null if unknown"
+)
+
+
 class Accepted(Body):
     """A job that was accepted."""
 
     job_id: str
     status: Status
     queue_position: int | None = Field(description="From 1; null once it has left the queue")
+    eta_seconds: float | None = ETA
     status_url: str
     sse_url: str
 
@@ -63,6 +69,7 @@ class JobBody(Body):
     step: int = Field(description="Steps done, over all pictures of the job")
     total_steps: int | None = Field(description="Null until the job starts")
     queue_position: int | None = Field(description="From 1; null unless the job is queued")
+    eta_seconds: float | None = ETA
     request: dict[str, Any] = Field(description="What was asked")
     job: dict[str, Any] | None = Field(description="What is rendered, every default written out")
     seed: int = Field(description="Seed of the first picture")
@@ -79,9 +86,10 @@ class JobBody(Body):
 
 
 class JobList(Body):
-    """The unfinished jobs, then the latest finished ones."""
+    """One page of the unfinished jobs, then of the finished ones."""
 
     jobs: list[JobBody]
+    next_cursor: str | None = Field(description="The cursor of the next page; null on the last")
 
 
 class ImageLink(Body):
@@ -106,6 +114,9 @@ class ProgressEvent(Body):
         None, description="JPEG as a data URL; only where it changed with this event"
     )
     queue_position: int | None = Field(None, description="From 1, while the job waits")
+    eta_seconds: float | None = Field(
+        None, description="Estimated seconds until it is finished, while it waits"
+    )
     images: list[ImageLink] | None = Field(None, description="In the last event")
     error: ProblemBody | None = Field(
         None, description="Why it failed, in its last event, or is held"

@@ -13,6 +13,7 @@ from httpd.gallery_stream import GalleryStream
 from httpd.pictures import Pictures
 from httpd.tokens import Tokens
 from spool.layout import Spool
+from spool.outlook import Outlook
 from spool.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Context:
     pictures: Pictures
     gallery: GalleryStream
     follower: Follower
+    outlook: Outlook
     tokens: Tokens
 
     def close_streams(self) -> None:

@@ -22,6 +22,7 @@ from httpd.channels import Channel
 from httpd.tails import Tail
 from spool import ids
 from spool.layout import CANCEL_SLOT, Spool
+from spool.outlook import Outlook
 from spool.presence import Presence, SpoolGone
 from spool.settings import Settings
 from spool.states import Status, TicketName, scan
@@ -41,7 +42,8 @@ ENDED_SECONDS = 10.0
 """How long a finished job is remembered for those who come back for its end."""
 _REMEMBERED_ENDS = 64
 
-Place = tuple[Status, int | None]
+Place = tuple[Status, int | None, float | None]
+"""A ticket's state; in the queue also its position and in how many seconds it is finished."""
 
 
 class Follower:
@@ -51,10 +53,15 @@ class Follower:
     """
 
     def __init__(
-        self, spool: Spool, on_feed: Callable[[], None], settings: Settings | None = None
+        self,
+        spool: Spool,
+        on_feed: Callable[[], None],
+        settings: Settings | None = None,
+        outlook: Outlook | None = None,
     ) -> None:
         self._spool = spool
         self._settings = settings or Settings()
+        self._outlook = outlook or Outlook(spool)
         self._presence: Presence | None = None
         self._on_feed = on_feed
         self._tails: dict[str, Tail] = {}
@@ -152,16 +159,20 @@ class Follower:
         self._tails[job_id] = tail
         news, view = tail.news, None
         try:
-            view = await run_in_threadpool(job_view, self._spool, job_id)
+            view = await run_in_threadpool(self._look_at, job_id)
             tail.read_on()
             if view is not None and view.status.is_final:
                 tail.finish(view)
             elif view is not None and tail.news == news:
-                tail.placed(view.status, view.queue_position)
+                tail.placed(view.status, view.queue_position, view.eta_seconds)
         finally:
             if view is None or tail.is_finished:
                 self._drop_if_idle(tail)
         return tail if view is not None else None
+
+    def _look_at(self, job_id: str) -> JobView | None:
+        view = job_view(self._spool, job_id)
+        return self._outlook.seen(view) if view is not None else None
 
     def _drop_if_idle(self, tail: Tail) -> None:
         if not tail.channels and self._tails.get(tail.job_id) is tail:
@@ -236,7 +247,7 @@ class Follower:
         news = {job_id: tail.news for job_id, tail in self._tails.items()}
         if not news:
             return
-        places, finished = await run_in_threadpool(survey, self._spool, tuple(news))
+        places, finished = await run_in_threadpool(survey, self._spool, tuple(news), self._outlook)
         for job_id, tail in list(self._tails.items()):
             if tail.news != news.get(job_id):
                 # Something came since the survey began, which may say the opposite.
@@ -249,7 +260,9 @@ class Follower:
                 tail.placed(*places[job_id])
 
 
-def survey(spool: Spool, job_ids: Iterable[str]) -> tuple[dict[str, Place], dict[str, JobView]]:
+def survey(
+    spool: Spool, job_ids: Iterable[str], outlook: Outlook
+) -> tuple[dict[str, Place], dict[str, JobView]]:
     """Where the tickets of `job_ids` lie, and the views of those that are finished.
 
     A job in neither was moving at the moment. Each directory is read once for all.
@@ -258,11 +271,12 @@ def survey(spool: Spool, job_ids: Iterable[str]) -> tuple[dict[str, Place], dict
     places: dict[str, Place] = {}
     for position, name in enumerate(scan(spool.queued), start=1):
         if name.job_id in wanted:
-            places[name.job_id] = (Status.QUEUED, position)
+            eta = outlook.eta_seconds(name.job_id, position)
+            places[name.job_id] = (Status.QUEUED, position, eta)
     for status, directory in _other_places(spool):
         for name in scan(directory):
             if name.job_id in wanted:
-                places[name.job_id] = (status, None)
+                places[name.job_id] = (status, None, None)
     finished = {}
     for job_id in wanted:
         if spool.record(job_id).exists():

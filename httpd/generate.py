@@ -38,16 +38,19 @@ _IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}")
 async def generate(request: Request) -> Response:
     """Accept a job; durable when the answer goes out."""
     asked = parse_request(await read_json(request))
-    spool, floor = context_of(request).spool, context_of(request).settings.disk
+    context = context_of(request)
+    spool, floor = context.spool, context.settings.disk
     client = token_name(request)
     key = _idempotency_key(request, client)
     job_id = await run_in_threadpool(_accept, spool, asked, key, floor, client)
     view = await run_in_threadpool(job_view, spool, job_id)
+    view = await run_in_threadpool(context.outlook.seen, view) if view else None
     links = job_links(job_id)
     accepted = Accepted(
         job_id=job_id,
         status=view.status if view else "queued",
         queue_position=view.queue_position if view else None,
+        eta_seconds=view.eta_seconds if view else None,
         **links,
     )
     return send_body(accepted, HTTPStatus.ACCEPTED, {"Location": links["status_url"]})

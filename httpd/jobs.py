@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from http import HTTPStatus
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from starlette.concurrency import run_in_threadpool
 
 from httpd.bodies import JobBody, JobList
-from httpd.context import context_of, send_body
+from httpd.context import Context, context_of, send_body
 from httpd.links import image_links, job_links
 from httpd.query import choice, whole_number
-from httpd.refusals import no_such_job
+from httpd.refusals import bad_parameter, no_such_job
+from spool import listing
 from spool.control import Verb, command
-from spool.layout import Spool
+from spool.listing import Bookmark
 from spool.problems import Problem
-from spool.records import newest_first
 from spool.states import Status
-from spool.views import JobView, job_view, unfinished_jobs
+from spool.views import JobView, job_view
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -29,17 +27,16 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_LIMIT = 100
-MAX_RECORDS = 1000
-"""How many records a search for one status reads before it gives up."""
 
 
 async def get_job(request: Request) -> Response:
     """The state of one job."""
     job_id = request.path_params["job_id"]
-    view = await run_in_threadpool(job_view, context_of(request).spool, job_id)
+    context = context_of(request)
+    view = await run_in_threadpool(job_view, context.spool, job_id)
     if view is None:
         raise no_such_job(job_id)
-    return send_body(job_body(view))
+    return send_body(job_body(await run_in_threadpool(context.outlook.seen, view)))
 
 
 async def cancel_job(request: Request) -> Response:
@@ -69,8 +66,26 @@ async def list_jobs(request: Request) -> Response:
     """The jobs that run, wait or are on hold, then the finished ones, the newest first."""
     limit = whole_number(request, "limit", default=50, least=1, most=MAX_LIMIT)
     status = choice(request, "status", [status.value for status in Status])
-    views = await run_in_threadpool(_listed, context_of(request).spool, status, limit)
-    return send_body(JobList(jobs=[job_body(view) for view in views]))
+    context = context_of(request)
+    wanted = Status(status) if status else None
+    page = await run_in_threadpool(_page, context, limit, wanted, _bookmark(request))
+    return send_body(page)
+
+
+def _page(context: Context, limit: int, status: Status | None, behind: Bookmark | None) -> JobList:
+    page = listing.list_jobs(context.spool, limit, status, behind)
+    return JobList(
+        jobs=[job_body(context.outlook.seen(view)) for view in page.jobs],
+        next_cursor=page.next.encode() if page.next else None,
+    )
+
+
+def _bookmark(request: Request) -> Bookmark | None:
+    text = request.query_params.get("cursor")
+    try:
+        return Bookmark.decode(text) if text is not None else None
+    except (ValueError, TypeError):
+        raise bad_parameter("cursor: must be the next_cursor of an earlier answer") from None
 
 
 def job_body(view: JobView) -> JobBody:
@@ -78,19 +93,3 @@ def job_body(view: JobView) -> JobBody:
     body = {**view.as_json(), **job_links(view.job_id)}
     body["images"] = [{**image, **image_links(image["filename"])} for image in view.images]
     return JobBody.model_validate(body)
-
-
-def _listed(spool: Spool, status: str | None, limit: int) -> list[JobView]:
-    views = (view for view in _all_views(spool, status) if status in {None, view.status.value})
-    return list(islice(views, limit))
-
-
-def _all_views(spool: Spool, status: str | None) -> Iterator[JobView]:
-    is_final = status is not None and Status(status).is_final
-    if not is_final:
-        yield from unfinished_jobs(spool)
-    if is_final or status is None:
-        for job_id in islice(newest_first(spool), MAX_RECORDS):
-            view = job_view(spool, job_id)
-            if view is not None and view.status.is_final:
-                yield view

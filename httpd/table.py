@@ -103,15 +103,20 @@ ENDPOINTS = (
         "GET",
         "/api/jobs",
         jobs.list_jobs,
-        "List jobs: unfinished ones, then the latest finished",
+        "List jobs: unfinished ones, then the finished, the newest first",
         _JOBS,
-        {200: Answer("The jobs", JobList)},
+        {200: Answer("One page", JobList)},
         _BAD_QUERY,
         (
             Parameter(
                 "status", "Only jobs of this status", {"type": "string", "enum": list(Status)}
             ),
             _LIMIT,
+            Parameter(
+                "cursor",
+                "The next_cursor of the page before; jobs that come and finish shift nothing",
+                {"type": "string"},
+            ),
         ),
     ),
     Endpoint(

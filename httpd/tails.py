@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from typing import Any
 
 from httpd.channels import Channel, Kind, Update, encode
@@ -14,6 +15,9 @@ from spool.states import Status
 from spool.views import JobView, job_view
 
 FINAL_ID = "final"
+
+ETA_SECONDS, ETA_SHARE = 5.0, 0.2
+"""An estimate that has changed by less than both is not worth an event."""
 
 _REMEMBERED_ARRIVALS = 16
 
@@ -57,7 +61,8 @@ class Tail:
         self._spool = spool
         self._transcript = Transcript()
         self._progress = Progress()
-        self._position: int | None = None
+        self._place: tuple[int | None, float | None] = (None, None)
+        self._placed_at = 0.0
         self._final: Update | None = None
         self._preview: str | None = None
         self._is_preview_stale = True
@@ -98,12 +103,14 @@ class Tail:
             channel.close()
         self.channels.clear()
 
-    def placed(self, status: Status, position: int | None) -> None:
+    def placed(
+        self, status: Status, position: int | None = None, eta_seconds: float | None = None
+    ) -> None:
         """Take note of where the ticket lies; publish what its lines do not say."""
-        if self.is_finished or (status.value, position) == (self._progress.status, self._position):
-            return
         moved = status.value != self._progress.status
-        self._position = position
+        if self.is_finished or not (moved or self._is_news(position, eta_seconds)):
+            return
+        self._place, self._placed_at = (position, eta_seconds), time.monotonic()
         if moved:
             self._progress = Progress(status.value, self._progress.starts)
         kind = Kind.PLACE if status is Status.QUEUED else Kind.STATE
@@ -119,7 +126,7 @@ class Tail:
                 self._finish_by_line(event)
                 return
             kind, data = self._progress.apply(event)
-            self._position = None
+            self._place = (None, None)
             plain = self._transcript.append(event, data)
             if publish:
                 preview = self._newest_preview() if number == newest else None
@@ -150,6 +157,8 @@ class Tail:
         return self._preview
 
     def _arrival(self, number: int | None) -> Update | None:
+        if self._progress.status == Status.QUEUED:
+            self._arrivals.clear()  # the time that is left changes by itself
         if number not in self._arrivals:
             if len(self._arrivals) >= _REMEMBERED_ARRIVALS:
                 self._arrivals.clear()
@@ -183,8 +192,25 @@ class Tail:
     def _data(self) -> dict[str, Any]:
         data = self._progress.present()
         if self._progress.status == Status.QUEUED:
-            data["queue_position"] = self._position
+            data["queue_position"] = self._place[0]
+            data["eta_seconds"] = self._eta_seconds()
         return data
+
+    def _is_news(self, position: int | None, eta_seconds: float | None) -> bool:
+        """Whether a listener who counts down from the last estimate has to be told."""
+        left = self._eta_seconds()
+        if position != self._place[0] or (left is None) != (eta_seconds is None):
+            return True
+        if left is None or eta_seconds is None:
+            return False
+        return abs(eta_seconds - left) > max(ETA_SECONDS, ETA_SHARE * eta_seconds)
+
+    def _eta_seconds(self) -> float | None:
+        """What is left of the latest estimate."""
+        promised = self._place[1]
+        if promised is None:
+            return None
+        return round(max(0.0, promised - (time.monotonic() - self._placed_at)), 1)
 
     def _publish(self, update: Update) -> None:
         self.news += 1

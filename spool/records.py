@@ -96,15 +96,22 @@ def read_record(spool: Spool, job_id: str) -> Record | None:
         return None
 
 
-def newest_first(spool: Spool) -> Iterator[str]:
-    """The ids of the jobs that have a record, the newest job's first.
+def newest_first(spool: Spool, before: str | None = None) -> Iterator[str]:
+    """The ids of the jobs that have a record, the newest job's first; those older than `before`.
 
     Reads one hour's folder at a time, so the first few of many are cheap.
     """
+    latest = None if before is None else spool.done / ids.shard(before)
     for folder in shards(spool.done):
+        if latest is not None and folder > latest:
+            continue
         try:
             names = os.listdir(folder)
         except (FileNotFoundError, NotADirectoryError):
             continue
-        job_ids = (name.removesuffix(".json") for name in names if name.endswith(".json"))
-        yield from sorted(filter(ids.is_job_id, job_ids), reverse=True)
+        if before is not None and folder == latest:
+            names = [name for name in names if name < f"{before}.json"]
+        # Sorted before they are looked at closely: an hour may hold a hundred thousand.
+        names.sort(reverse=True)
+        stems = (name.removesuffix(".json") for name in names if name.endswith(".json"))
+        yield from filter(ids.is_job_id, stems)

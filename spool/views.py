@@ -21,8 +21,9 @@ _LOOKS = 10  # no ticket moves that often while it is looked at
 class JobView:
     """One job, waiting, running or done.
 
-    `queue_position` counts from 1 and is None unless the job is queued; `step` and
-    `total_steps` count over all pictures of the job, and `total_steps` is None until it starts.
+    `queue_position` counts from 1 and is None unless the job is queued; `eta_seconds` is None
+    unless somebody estimated it (`spool.outlook`); `step` and `total_steps` count over all
+    pictures of the job, and `total_steps` is None until it starts.
     """
 
     job_id: str
@@ -30,6 +31,7 @@ class JobView:
     step: int
     total_steps: int | None
     queue_position: int | None
+    eta_seconds: float | None
     request: dict[str, Any]
     job: dict[str, Any] | None
     seed: int
@@ -70,12 +72,12 @@ def job_view(spool: Spool, job_id: str) -> JobView | None:
     for _ in range(_LOOKS):
         record = read_record(spool, job_id)
         if record is not None:
-            return _finished(spool, record)
+            return finished_view(spool, record)
         found = find(spool, job_id)
         if found is None and missed:
             return None
         missed = found is None
-        view = _unfinished(spool, found, position(spool, job_id)) if found else None
+        view = unfinished_view(spool, found, position(spool, job_id)) if found else None
         if view is not None:
             return view
     return None
@@ -97,12 +99,13 @@ def _views_in(spool: Spool, status: Status, slot: str = "") -> Iterator[JobView]
     }[status]
     for place, name in enumerate(scan(directory), start=1):
         found = Found(status, directory, name)
-        view = _unfinished(spool, found, place if status is Status.QUEUED else None)
+        view = unfinished_view(spool, found, place if status is Status.QUEUED else None)
         if view is not None:
             yield view
 
 
-def _unfinished(spool: Spool, found: Found, place: int | None) -> JobView | None:
+def unfinished_view(spool: Spool, found: Found, place: int | None) -> JobView | None:
+    """The view of a job by its ticket, `place` its position in the queue; None if it has moved."""
     try:
         ticket = json.loads(found.path.read_bytes())
         request, job, seed = ticket["request"], ticket["job"], ticket["seed"]
@@ -118,6 +121,7 @@ def _unfinished(spool: Spool, found: Found, place: int | None) -> JobView | None
         step=seen.get("step", 0),
         total_steps=seen.get("total_steps"),
         queue_position=place,
+        eta_seconds=None,
         request=request,
         job=job,
         seed=seed,
@@ -139,7 +143,8 @@ def _reason(spool: Spool, job_id: str) -> dict[str, Any] | None:
     return None if reason is None else on_hold(reason)
 
 
-def _finished(spool: Spool, record: Record) -> JobView:
+def finished_view(spool: Spool, record: Record) -> JobView:
+    """The view of a finished job by its record."""
     last = last_event(spool.events(record.job_id))
     steps = last.data if last else {}
     return JobView(
@@ -148,6 +153,7 @@ def _finished(spool: Spool, record: Record) -> JobView:
         step=steps.get("step", record.render.get("steps", 0)),
         total_steps=steps.get("total_steps", record.render.get("steps")),
         queue_position=None,
+        eta_seconds=None,
         request=record.request,
         job=record.job,
         seed=record.seed,

@@ -10,14 +10,15 @@ import sys
 from spool.cli.places import open_spool
 from spool.gallery import PictureName
 from spool.layout import Spool
+from spool.outlook import Outlook
 from spool.states import Status
 from spool.views import JobView, job_view, unfinished_jobs
 
 
 def queue(arguments: argparse.Namespace) -> int:
-    """Print the unfinished jobs, one a line: place, id, status, progress, prompt."""
+    """Print the unfinished jobs, one a line: place, id, status, progress, time left, prompt."""
     spool = open_spool(arguments)
-    jobs = list(unfinished_jobs(spool))
+    jobs = list(map(Outlook(spool).seen, unfinished_jobs(spool)))
     if arguments.json:
         print(json.dumps([job.as_json() for job in jobs], ensure_ascii=False, indent=1))
         return 0
@@ -26,7 +27,7 @@ def queue(arguments: argparse.Namespace) -> int:
     width = shutil.get_terminal_size((120, 24)).columns if sys.stdout.isatty() else 10_000
     for job in jobs:
         place = "-" if job.queue_position is None else str(job.queue_position)
-        line = f"{place:>4}  {job.job_id}  {_progress(job):<17}  {_one_line(job)}"
+        line = f"{place:>4}  {job.job_id}  {_progress(job):<17}  {_eta(job):>7}  {_one_line(job)}"
         print(line[:width])
     return 0
 
@@ -38,6 +39,7 @@ def show(arguments: argparse.Namespace) -> int:
     if job is None:
         print(f"genzo: no job {arguments.job_id} in {spool.root}", file=sys.stderr)
         return 1
+    job = Outlook(spool).seen(job)
     if arguments.json:
         print(json.dumps(job.as_json(), ensure_ascii=False, indent=1))
         return 0
@@ -52,6 +54,16 @@ def _progress(job: JobView) -> str:
     return job.status
 
 
+def _eta(job: JobView) -> str:
+    """How long until it is finished, such as `4 min`; `-` if nobody knows."""
+    if job.eta_seconds is None:
+        return "-"
+    if job.eta_seconds < 99:
+        return f"{job.eta_seconds:.0f} s"
+    minutes = job.eta_seconds / 60
+    return f"{minutes:.0f} min" if minutes < 99 else f"{minutes / 60:.0f} h"
+
+
 def _one_line(job: JobView) -> str:
     """The job's name or prompt, safe for a terminal."""
     text = str(job.request.get("name") or job.request.get("prompt", ""))
@@ -62,6 +74,8 @@ def _facts(spool: Spool, job: JobView) -> list[tuple[str, object]]:
     facts: list[tuple[str, object]] = [("job", job.job_id), ("status", _progress(job))]
     if job.queue_position is not None:
         facts.append(("queue position", job.queue_position))
+    if job.eta_seconds is not None:
+        facts.append(("finished in", f"about {_eta(job)}"))
     facts.append(("prompt", _one_line(job)))
     details = job.job or {}
     for name in ("model", "width", "height", "steps", "guidance_scale", "sampler", "count"):

@@ -68,6 +68,7 @@ def test_an_accepted_job_is_told_where_to_look(client: httpx2.Client, daemon: St
         "job_id": job_id,
         "status": "queued",
         "queue_position": 1,
+        "eta_seconds": None,
         "status_url": f"/api/jobs/{job_id}",
         "sse_url": f"/api/sse/{job_id}",
     }

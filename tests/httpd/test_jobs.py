@@ -103,8 +103,32 @@ def test_the_list_can_be_narrowed_to_one_status(served: Served, daemon: StandIn)
     assert listed("held") == []
 
 
+def test_the_pages_of_the_list_are_linked_by_a_cursor(served: Served, daemon: StandIn) -> None:
+    jobs = [served.submit() for _ in range(5)]
+    shown: list[str] = []
+    parameters = {"limit": "2", "status": "queued"}
+    while True:
+        page = served.client.get("/api/jobs", params=parameters).json()
+        shown += [job["job_id"] for job in page["jobs"]]
+        if page["next_cursor"] is None:
+            break
+        parameters["cursor"] = page["next_cursor"]
+    assert shown == jobs
+
+
 @pytest.mark.parametrize(
-    "query", ["status=unheard_of", "limit=0", "limit=101", "limit=x", "limit=", "limit=9e9"]
+    "query",
+    [
+        "cursor=x",
+        "cursor=",
+        "cursor=%00",
+        "status=unheard_of",
+        "limit=0",
+        "limit=101",
+        "limit=x",
+        "limit=",
+        "limit=9e9",
+    ],
 )
 def test_a_bad_parameter_is_named(client: httpx2.Client, query: str) -> None:
     refused(client.get(f"/api/jobs?{query}"), 422, query.partition("=")[0])

@@ -35,6 +35,7 @@ def test_a_job_is_followed_from_the_queue_to_its_pictures(served: Served, daemon
             "step": 0,
             "total_steps": None,
             "queue_position": 1,
+            "eta_seconds": None,
         }
         assert first.id is None
         assert events.retry == 2000
@@ -208,6 +209,7 @@ def test_a_waiting_job_moves_up_when_the_one_ahead_leaves(served: Served, daemon
             "step": 0,
             "total_steps": None,
             "queue_position": 1,
+            "eta_seconds": None,
         }
         assert time.monotonic() - began < 1
 
