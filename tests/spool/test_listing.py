@@ -147,7 +147,17 @@ def test_a_search_for_a_rare_status_stops_and_goes_on_with_the_next_page(
 
 
 @pytest.mark.parametrize(
-    "word", ["", "x", "e30", "W1tb" * 9999, "W10", "WyJoZWxkIl0", "WyJmaW5pc2hlZCIsIi4uLy4uIiwiIiwiIl0", "é"]
+    "word",
+    [
+        "",
+        "x",
+        "e30",
+        "W1tb" * 9999,
+        "W10",
+        "WyJoZWxkIl0",
+        "WyJmaW5pc2hlZCIsIi4uLy4uIiwiIiwiIl0",
+        "é",
+    ],
 )
 def test_a_word_that_is_no_bookmark_is_refused(word: str) -> None:
     with pytest.raises((ValueError, TypeError)):
