@@ -221,6 +221,43 @@ def test_a_killed_daemon_s_job_completes_once_with_the_same_picture(tmp_path: Pa
     assert len(list(spool.gallery.glob("*/*/*.png"))) == 2
 
 
+def test_a_job_killed_in_one_format_goes_on_in_another_and_shows_nothing_twice(
+    tmp_path: Path,
+) -> None:
+    spool = Spool.create(tmp_path / "spool")
+    config = tmp_path / "genzo.toml"
+    config.write_text('[output]\nformat = "webp"\n')
+    daemon = start_daemon(spool, "--config", str(config))
+    try:
+        (spool.tmp / "x").write_text(json.dumps({**QUICK, "steps": 60, "count": 3}))
+        (spool.tmp / "x").rename(spool.incoming / "three.json")
+        wait_for(lambda: any(spool.gallery.glob("*/*/*-0.webp")), what="the first picture")
+        os.kill(daemon.pid, signal.SIGKILL)
+        daemon.wait()
+        config.write_text('[output]\nformat = "jpeg"\nquality = 95\n')
+        daemon = start_daemon(spool, "--config", str(config))
+        wait_for(lambda: jobs_dropped_as(spool, "three"), seconds=120)
+        with running_httpd(spool) as port:
+            genzo = Genzo(spool, port)
+            listed = genzo.get("/api/images")["images"]
+            assert genzo.get("/api/info")["output_format"] == "jpeg"
+        assert stop(daemon) == 0
+    finally:
+        if daemon.poll() is None:
+            daemon.kill()
+            daemon.wait()
+    (job_id,) = jobs_dropped_as(spool, "three")
+    view = job_view(spool, job_id)
+    assert view is not None
+    names = [image["filename"] for image in view.images]
+    assert [image["filename"] for image in listed] == names[::-1]
+    assert names[0] == f"{job_id}-0.webp"
+    assert names[2] == f"{job_id}-2.jpg"
+    folder = spool.outgoing / "three" / job_id
+    subprocess.run(["sha256sum", "--check", "SHA256SUMS"], cwd=folder, check=True)
+    assert sorted(path.name for path in folder.iterdir() if job_id in path.name) == names
+
+
 def test_a_daemon_asked_to_end_puts_its_job_back_uncounted(tmp_path: Path) -> None:
     spool = Spool.create(tmp_path / "spool")
     with running_daemon(spool) as daemon:

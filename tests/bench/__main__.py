@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from tests.bench.acceptance import acceptance
+from tests.bench.formats import costs
 from tests.bench.latency import claim_latencies_ms, stream_latencies_ms
 from tests.bench.memory import resident_bytes
 from tests.bench.statistics import median_interval, quantile
@@ -36,6 +37,12 @@ def main() -> None:
             print(
                 f"{name}: median {quantile(latencies, 0.5):.2f} ms, "
                 f"90 % {quantile(latencies, 0.9):.2f} ms of {len(latencies)} (under {bound} ms)",
+                flush=True,
+            )
+        for name, seconds, size in costs():
+            print(
+                f"{name} against PNG, sixteen pictures of the embedded model: "
+                f"{seconds:.2f} of the time, {size:.2f} of the bytes",
                 flush=True,
             )
         resident = resident_bytes(Path(home), _JOBS)
