@@ -57,7 +57,8 @@ class Models:
         for fault in faults:
             log.error("%s; the other models are served", fault)
         self._folders = {
-            spec.name: LoraFolder(spec.loras, spec.family) for spec in self._specs.values()
+            spec.name: LoraFolder(spec.loras, spec.family, spec.lora)
+            for spec in self._specs.values()
         }
         self._described = tuple(described)
         self._told: set[str] = set()
@@ -75,11 +76,13 @@ class Models:
         for report in sorted(reports - self._told):
             log.warning("%s", report)
         self._told = reports
-        self.entries = tuple(
-            replace(entry, available_loras=self._folders[entry.name].available())
-            for entry in self._described
-        )
+        self.entries = tuple(self._with_loras(entry) for entry in self._described)
         self.catalogue = Catalogue({entry.name: entry for entry in self.entries})
+
+    def _with_loras(self, entry: ModelEntry) -> ModelEntry:
+        folder = self._folders[entry.name]
+        refused = folder.listed_refused()
+        return replace(entry, available_loras=folder.available(), refused_loras=refused)
 
     def __contains__(self, name: object) -> bool:
         return name in self._specs

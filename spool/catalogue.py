@@ -33,7 +33,8 @@ class ModelEntry:
     """A model as users see it.
 
     `parameter_schema` is the JSON Schema (2020-12) of the requests it takes, defaults included;
-    each of `available_loras` has id, name, trigger_words, weight and trigger_weight.
+    each of `available_loras` has id, name, trigger_words, weight and trigger_weight, each of
+    `refused_loras`, which no job can name, a file and the reason.
     """
 
     name: str
@@ -41,6 +42,7 @@ class ModelEntry:
     parameter_schema: dict[str, Any]
     default: bool = False
     available_loras: tuple[dict[str, Any], ...] = ()
+    refused_loras: tuple[dict[str, str], ...] = ()
     output_format: str = "png"
     suggested_prompts: tuple[str, ...] = ()
 
@@ -71,6 +73,7 @@ class SlotReport:
                 **{
                     **model,
                     "available_loras": tuple(model["available_loras"]),
+                    "refused_loras": tuple(model.get("refused_loras", ())),
                     "suggested_prompts": tuple(model["suggested_prompts"]),
                 }
             )

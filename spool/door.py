@@ -15,6 +15,7 @@ from spool.catalogue import Catalogue, ModelEntry
 from spool.jobs import MAX_SEED, JobRequest, ResolvedJob
 from spool.problems import FieldError, Problem
 
+_LORA_WEIGHTS = frozenset({"weight", "trigger_weight"})
 REFUSAL = "x-refusal"
 """The annotation of a field that a model does not take: the sentence to refuse it with."""
 
@@ -32,6 +33,7 @@ def resolve(request: JobRequest, seed: int, catalogue: Catalogue) -> ResolvedJob
     if entry is None:
         return None
     asked = request.model_dump(mode="json", exclude_none=True)
+    asked["loras"] = _loras(request, entry)
     wanted = {**_defaults(entry), **asked, "seed": seed, "model": entry.name}
     faults = tuple(_faults(wanted, entry))
     if faults:
@@ -51,6 +53,16 @@ def _model_of(request: JobRequest, catalogue: Catalogue) -> ModelEntry | None:
         detail = f"model: no model is named {request.model!r}; there are {known}"
         raise Problem.of_fields((FieldError(detail, "/model"),))
     return entry
+
+
+def _loras(request: JobRequest, entry: ModelEntry) -> list[dict[str, Any]]:
+    """The request's LoRAs; what it does not say of one is that LoRA's own default."""
+    known = {lora["id"]: lora for lora in entry.available_loras}
+    return [
+        {**lora.model_dump(), **{n: v for n, v in known.get(lora.id, {}).items() if n in unsaid}}
+        for lora in request.loras
+        for unsaid in (_LORA_WEIGHTS - lora.model_fields_set,)
+    ]
 
 
 def _defaults(entry: ModelEntry) -> dict[str, Any]:

@@ -198,6 +198,20 @@ class KeepSettings(_Section):
     keys: Age = Field(90 * 86_400.0, description="Keys in seen/, from the last sighting")
 
 
+class LoraSettings(_Section):
+    """[model.lora.ID]: what this installation says of one LoRA, over what its files say."""
+
+    trigger_words: tuple[Annotated[str, Field(min_length=1, max_length=500)], ...] | None = Field(
+        None, description="Its trigger words, the first being the trigger; [] for none"
+    )
+    weight: Annotated[float, Field(ge=-2, le=2)] | None = Field(
+        None, description="Its weight in requests that say none; else 1.0"
+    )
+    trigger_weight: Annotated[float, Field(ge=0, le=2)] | None = Field(
+        None, description="The weight of its trigger in requests that say none; else 0.5"
+    )
+
+
 class ModelSettings(_Section):
     """[[model]]: one model; without any, the embedded one is used."""
 
@@ -217,6 +231,9 @@ class ModelSettings(_Section):
     loras: HomePath | None = Field(None, description="A folder of LoRAs")
     allow_loras: bool = Field(
         False, description="Whether a flux, chroma or zimage model takes LoRAs, too"
+    )
+    lora: dict[str, LoraSettings] = Field(
+        default_factory=dict, description="What is said of single LoRAs, by their ids"
     )
     config: HomePath | None = Field(None, description="Diffusers directory of configurations")
     text_encoder: HomePath | None = Field(None, description="The text encoder, if not in weights")

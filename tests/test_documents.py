@@ -17,6 +17,7 @@ from spool.settings import (
     DiskSettings,
     HttpSettings,
     KeepSettings,
+    LoraSettings,
     ModelSettings,
     OutputSettings,
     Settings,
@@ -57,11 +58,13 @@ def test_the_protocol_knows_every_state_and_every_field_of_a_request(word: str) 
         DiskSettings,
         KeepSettings,
         ModelSettings,
+        LoraSettings,
     ],
 )
 def test_the_configuration_page_names_every_setting(section: type[BaseModel]) -> None:
     for name in section.model_fields:
-        assert re.search(rf"^(\[+{name}\]+|{name} =)", CONFIGURATION, re.MULTILINE), name
+        heading = rf"\[+(model\.)?{name}(\..+)?\]+"
+        assert re.search(rf"^({heading}|{name} =)", CONFIGURATION, re.MULTILINE), name
 
 
 def test_the_configuration_page_names_every_sampler_and_exit_status() -> None:

@@ -5,12 +5,13 @@ Nothing here imports torch: the daemon publishes its catalogue before those seco
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from spool.jobs import JobRequest, ResolvedJob
+from spool.settings import LoraSettings
 
 if TYPE_CHECKING:
     import torch
@@ -38,6 +39,7 @@ class ModelSpec:
     height: int | None = None
     loras: Path | None = None
     allow_loras: bool = False
+    lora: Mapping[str, LoraSettings] = field(default_factory=dict)
     config: Path | None = None
     text_encoder: Path | None = None
     text_encoder_2: Path | None = None

@@ -49,7 +49,7 @@ class JobLoras:
         effective_prompt: Callable[[ResolvedJob, Triggers], str],
     ) -> None:
         self._spec = spec
-        self._folder = LoraFolder(spec.loras, spec.family)
+        self._folder = LoraFolder(spec.loras, spec.family, spec.lora)
         self._adapters = Adapters(pipeline, lora_targets(pipeline), dtype)
         self._effective_prompt = effective_prompt
         self._rendered: Rendered | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,11 @@ from daemon.errors import RenderError
 from daemon.loras.files import ENDINGS, LoraFile, Stamp, digest_of, inspect
 from daemon.loras.notes import clean_words
 from spool.jobs import LoraRequest
+from spool.settings import LoraSettings
 
 _MAX_ID_CHARS = 200
+_MAX_LISTED = 500
+_NOTHING_SAID = LoraSettings()
 _DEFAULTS = {name: LoraRequest.model_fields[name].default for name in ("weight", "trigger_weight")}
 
 
@@ -28,16 +31,16 @@ class Refused:
 class LoraFolder:
     """The LoRAs under `path`, for models of one family; `refresh` looks again.
 
-    `triggers` are trigger words from the configuration by the LoRA's id, and come before those
-    that the files bring. Belongs to one thread.
+    `said` is what the configuration says of LoRAs by their ids, and goes over what the files bring.
+    Belongs to one thread.
     """
 
     def __init__(
-        self, path: Path | None, family: str, triggers: Mapping[str, Sequence[str]] | None = None
+        self, path: Path | None, family: str, said: Mapping[str, LoraSettings] | None = None
     ) -> None:
         self._path = path
         self._family = family
-        self._triggers = triggers or {}
+        self._said = said or {}
         self._files: dict[str, LoraFile] = {}
         self.refused: tuple[Refused, ...] = ()
         self.refresh()
@@ -61,7 +64,26 @@ class LoraFolder:
             for lora_id, file in self._files.items()
             if lora_id != (wanted := _id_of(file))
         ]
-        return (*refused, *renamed)
+        unknown = [
+            f"the configuration names the LoRA {lora_id!r}, and {self._path} has none of that id"
+            for lora_id in self._said
+            if lora_id not in self._files
+        ]
+        return (*refused, *renamed, *unknown)
+
+    def listed_refused(self) -> tuple[dict[str, str], ...]:
+        """What no job can name, as a ModelEntry lists it: each `file`, below the folder, and why.
+
+        Of very many the last one listed stands for the rest, since the list is published often.
+        """
+        listed = [
+            {"file": _below(self._path, refusal.path), "reason": refusal.reason}
+            for refusal in self.refused
+        ]
+        if len(listed) > _MAX_LISTED:
+            rest = f"{len(listed) - _MAX_LISTED + 1} more files, whose reasons are in the log"
+            listed[_MAX_LISTED - 1 :] = [{"file": str(self._path), "reason": rest}]
+        return tuple(listed)
 
     def available(self) -> tuple[dict[str, Any], ...]:
         """The LoRAs that jobs can name, as a ModelEntry lists them."""
@@ -71,14 +93,18 @@ class LoraFolder:
                 "name": file.notes.name,
                 "trigger_words": list(self.trigger_words(lora_id)),
                 **_DEFAULTS,
+                **self._said.get(lora_id, _NOTHING_SAID).model_dump(
+                    include=set(_DEFAULTS), exclude_none=True
+                ),
             }
             for lora_id, file in self._files.items()
         )
 
     def trigger_words(self, lora_id: str) -> tuple[str, ...]:
         """The trigger words of a LoRA, of which the first is its trigger."""
-        if lora_id in self._triggers:
-            return clean_words(self._triggers[lora_id])
+        said = self._said.get(lora_id, _NOTHING_SAID).trigger_words
+        if said is not None:
+            return clean_words(said)
         return self._files[lora_id].notes.trigger_words
 
     def file_of(self, lora_id: str) -> LoraFile:
@@ -133,6 +159,12 @@ def _id_of(file: LoraFile) -> str:
     """The id that the file asks for."""
     version = file.notes.version_id
     return file.path.stem if version is None else f"civitai_{version}"
+
+
+def _below(folder: Path | None, path: Path) -> str:
+    """The path from the folder on, as text that can be published, whatever bytes it has."""
+    shown = path.relative_to(folder) if folder and path != folder else path
+    return os.fsencode(shown).decode("utf-8", "replace")
 
 
 def _is_unchanged(stamp: Stamp) -> bool:

@@ -42,6 +42,8 @@ def read_notes(path: Path, header: Header) -> Notes:
     version = _version(side, path.name)
     metadata = header.metadata
     words = _words(version.get("trainedWords") or side.get("trainedWords"))
+    # What A1111's user noted in its `.json`.
+    words = words or _words([side.get("activation text")])
     names = (_of(side, "model").get("name"), metadata.get("modelspec.title"), path.stem)
     return Notes(
         name=next((text for name in names if (text := _text(name))), "unnamed"),

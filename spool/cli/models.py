@@ -39,6 +39,8 @@ def models(arguments: argparse.Namespace) -> int:
             for lora in entry.available_loras:
                 words = ", ".join(lora["trigger_words"]) or "no trigger"
                 print(f"    LoRA {lora['id']}  {lora['name']}  ({words})")
+            for refused in entry.refused_loras:
+                print(f"    not a LoRA of it: {refused['file']}: {refused['reason']}")
     return 0
 
 
@@ -119,4 +121,5 @@ def _as_json(entry: ModelEntry) -> dict[str, Any]:
         "default": entry.default,
         "defaults": {name: properties.get(name, {}).get("default") for name in wanted},
         "loras": list(entry.available_loras),
+        "refused_loras": list(entry.refused_loras),
     }

@@ -13,6 +13,7 @@ import pytest
 
 from daemon.errors import RenderError
 from daemon.loras import LoraFolder, files, header
+from spool.settings import LoraSettings
 
 DOWN = "down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k"
 SDXL = {f"lora_te2_text_model_encoder_layers_0_self_attn_{name}": (8, 8) for name in ("q_proj",)}
@@ -238,8 +239,45 @@ def test_triggers_come_from_the_configuration_then_the_side_file_then_the_metada
     assert words_in(tmp_path) == ["ink, wash"]
     (tmp_path / "ink.json").write_text('{"trainedWords": ["one,", "", 3, "two", "two"]}')
     assert words_in(tmp_path) == ["one", "two"]
-    folder = LoraFolder(tmp_path, "sdxl", {"ink": ["mine"]})
-    assert folder.available()[0]["trigger_words"] == ["mine"]
+    said = LoraSettings(trigger_words=("mine",), weight=0.8, trigger_weight=0)
+    (listed,) = LoraFolder(tmp_path, "sdxl", {"ink": said}).available()
+    assert listed["trigger_words"] == ["mine"]
+    assert (listed["weight"], listed["trigger_weight"]) == (0.8, 0)
+    none = LoraFolder(tmp_path, "sdxl", {"ink": LoraSettings(trigger_words=())})
+    assert none.available()[0]["trigger_words"] == []
+    weight_alone = LoraFolder(tmp_path, "sdxl", {"ink": LoraSettings(weight=-1)})
+    assert weight_alone.available()[0]["trigger_words"] == ["one", "two"]
+    (tmp_path / "ink.json").write_text('{"activation text": "noted, so", "preferred weight": 0}')
+    assert words_in(tmp_path) == ["noted, so"]
+
+
+def test_what_is_said_of_a_lora_that_is_not_there_is_told(tmp_path: Path) -> None:
+    folder = LoraFolder(tmp_path, "sdxl", {"inc": LoraSettings()})
+    assert folder.reports() == (
+        f"the configuration names the LoRA 'inc', and {tmp_path} has none of that id",
+    )
+
+
+def test_what_is_refused_is_listed_below_the_folder_and_never_without_end(tmp_path: Path) -> None:
+    write(tmp_path / "sub" / "x.safetensors", pairs({"lora_te_text_model_mlp_fc1": (8, 8)}))
+    (tmp_path / "y.ckpt").write_bytes(b"")
+    write(Path(os.fsdecode(os.fsencode(tmp_path) + b"/z\xff.safetensors")))
+    assert LoraFolder(tmp_path, "sdxl").listed_refused() == (
+        {"file": "sub/x.safetensors", "reason": "it is for sd1, and the model is of sdxl"},
+        {
+            "file": "y.ckpt",
+            "reason": "it is a pickle, which could run code; convert it to safetensors",
+        },
+        {
+            "file": "z\ufffd.safetensors",
+            "reason": "its name is longer than 200 characters or not printable text",
+        },
+    )
+    for number in range(600):
+        (tmp_path / f"{number}.ckpt").write_bytes(b"")
+    listed = LoraFolder(tmp_path, "sdxl").listed_refused()
+    assert len(listed) == 500
+    assert listed[-1]["reason"] == "104 more files, whose reasons are in the log"
 
 
 @pytest.mark.parametrize(

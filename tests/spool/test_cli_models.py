@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 from spool.catalogue import publish_report
@@ -13,11 +14,13 @@ from spool.settings import load
 from tests.models import original_files as original
 from tests.models import save_tiny_flux_dev, save_tiny_sdxl_real
 from tests.spool.processes import ROOT, genzo
-from tests.spool.samples import report
+from tests.spool.samples import MODEL, report
 
 
 def test_the_models_that_slots_serve_are_listed_with_their_loras(spool: Spool) -> None:
-    publish_report(spool, report())
+    refused = {"file": "old/pony.safetensors", "reason": "it is LoHa, which is not supported"}
+    model = replace(MODEL, refused_loras=(refused,))
+    publish_report(spool, report("gpu0", model))
     done = genzo("models", "--spool", spool.root)
     assert done.returncode == 0
     assert "tiny  sdxl  slot gpu0 (idle)" in done.stdout
@@ -25,6 +28,9 @@ def test_the_models_that_slots_serve_are_listed_with_their_loras(spool: Spool) -
     assert "LoRA ink  Ink  (ink)" in done.stdout
     [entry] = json.loads(genzo("models", "--json", "--spool", spool.root).stdout)["gpu0"]
     assert (entry["name"], entry["defaults"]["steps"]) == ("tiny", 20)
+    assert "not a LoRA of it: old/pony.safetensors: it is LoHa, which is not" in done.stdout
+    assert entry["refused_loras"] == [refused]
+    assert [lora["id"] for lora in entry["loras"]] == ["ink"]
 
 
 def test_a_spool_without_daemons_says_what_to_do(spool: Spool) -> None:

@@ -94,6 +94,16 @@ def test_what_the_model_cannot_render_is_refused_with_its_field_named(
         raise AssertionError(body["detail"])
 
 
+def test_what_is_not_said_of_a_lora_is_its_own_default() -> None:
+    ink = {**MODEL.available_loras[0], "weight": 0.8, "trigger_weight": 0.0}
+    catalogue = Catalogue({"tiny": dataclasses.replace(MODEL, available_loras=(ink,))})
+    loras = [{"id": "ink"}, {"id": "ink", "weight": 1.0}, {"id": "ink", "trigger_weight": 0.5}]
+    job = resolve(parse_request({"prompt": "x", "loras": loras}), 7, catalogue)
+    assert job is not None
+    found = [(lora.weight, lora.trigger_weight) for lora in job.loras]
+    assert found == [(0.8, 0.0), (1.0, 0.0), (0.8, 0.5)]
+
+
 def test_a_lora_for_a_model_without_any_is_refused() -> None:
     body = _refusal(Catalogue({"plain": PLAIN}), loras=[{"id": "ink"}])
     assert body["errors"][0]["pointer"] == "#/loras/0/id"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import get_args
 
@@ -63,6 +64,12 @@ prediction_type = "v_prediction"
 zero_snr = true
 dtype = "bfloat16"
 vae_dtype = "float32"
+[model.lora."civitai_123"]
+trigger_words = ["ink wash", "inks"]
+weight = 0.8
+trigger_weight = 0.4
+[model.lora.plain]
+trigger_words = []
 [[model]]
 name = "b"
 family = "sdxl"
@@ -130,6 +137,14 @@ def test_every_setting_can_stand_in_the_file(tmp_path: Path) -> None:
         "hub_cache": Path("/models/hub"),
         "allow_download": True,
         "allow_loras": True,
+        "lora": {
+            "civitai_123": {
+                "trigger_words": ("ink wash", "inks"),
+                "weight": 0.8,
+                "trigger_weight": 0.4,
+            },
+            "plain": {"trigger_words": (), "weight": None, "trigger_weight": None},
+        },
         "variant": "base",
         "shift": 3.0,
         "timestep_spacing": "trailing",
@@ -293,7 +308,7 @@ def _sections(model: type[BaseModel]) -> list[type[BaseModel]]:
 
 def test_every_setting_is_described() -> None:
     sections = _sections(Settings)
-    assert len(sections) == 7
+    assert len(sections) == 8
     for section in sections:
         assert section.__doc__
         for name, field in section.model_fields.items():
@@ -351,3 +366,19 @@ def test_what_is_kept_forever_has_no_age() -> None:
 def test_a_quantity_that_is_none_is_named(variable: str, value: str) -> None:
     with pytest.raises(SettingsError, match=variable):
         settings.load(None, {variable: value})
+
+
+@pytest.mark.parametrize(
+    ("lines", "named"),
+    [
+        ("weight = 3", "model.0.lora.ink.weight"),
+        ("trigger_weight = -1", "model.0.lora.ink.trigger_weight"),
+        ('trigger_words = [""]', "model.0.lora.ink.trigger_words.0"),
+        ('trigger_words = "ink"', "model.0.lora.ink.trigger_words"),
+        ('triggers = ["ink"]', "model.0.lora.ink.triggers"),
+    ],
+)
+def test_what_is_said_wrongly_of_a_lora_is_named(tmp_path: Path, lines: str, named: str) -> None:
+    text = f'[[model]]\nname = "a"\nfamily = "sdxl"\nweights = "x"\n[model.lora.ink]\n{lines}\n'
+    with pytest.raises(SettingsError, match=re.escape(named)):
+        load(_write(tmp_path / "x.toml", text), {})
