@@ -6,6 +6,9 @@ import re
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sd_parsers.parsers import AUTOMATIC1111Parser
 
 from daemon.infotext import ZERO_WIDTH_SPACE, Infotext, infotext
 from spool.jobs import ResolvedJob
@@ -89,6 +92,42 @@ def test_hostile_prompts_are_read_back(prompt: str, negative: str) -> None:
     assert read_as_others_do(text).startswith("Steps: 20, Sampler: Euler a")
     assert text.split("\nSteps:", 1)[1].startswith(" 20,")
     assert text.count("Negative prompt:") == (1 if negative else 0)
+
+
+WORDS = [
+    *("Steps", "Negative prompt", "Template", "Seed", "Size", "Model", "Hashes", "Lora hashes"),
+    *(":", ": ", ",", ", ", "\n", '"', "{", "}", "\\", "<", ">", " ", "1x1", "5", "\u200b"),
+    *("Euler a", "a cat", "猫", "🐱", "é", "BREAK", "\r", "\t", "\x7f", "\u2028", "\u0085"),
+]
+prompts = st.lists(st.sampled_from(WORDS), min_size=1, max_size=30).map("".join)
+
+
+def stripped(text: str) -> str:
+    """As A1111 leaves it: each line, and the whole, without space around it."""
+    lines = text.replace(ZERO_WIDTH_SPACE, "").split("\n")
+    return "\n".join(line.strip() for line in lines).strip()
+
+
+@settings(max_examples=300)
+@given(prompts, prompts)
+def test_no_prompt_is_taken_for_settings(prompt: str, negative: str) -> None:
+    text = text_of(prompt=prompt, negative_prompt=negative)
+    read_prompt, read_negative, values = read_as_a1111_does(text)
+    assert (stripped(read_prompt), stripped(read_negative)) == (
+        stripped(prompt),
+        stripped(negative),
+    )
+    (sampler,) = AUTOMATIC1111Parser().parse({"parameters": text}).samplers
+    for read in ("\n".join(each.value for each in sampler.prompts), read_prompt):
+        assert stripped(read) == stripped(prompt)
+    assert stripped("\n".join(each.value for each in sampler.negative_prompts)) == stripped(
+        negative
+    )
+    assert (sampler.name, values["Sampler"]) == ("Euler a", "Euler a")
+    assert sampler.parameters["seed"] == values["Seed"] == "42"
+    assert sampler.parameters["steps"] == values["Steps"] == "20"
+    assert sampler.model is not None
+    assert sampler.model.name == values["Model"] == "embedded"
 
 
 def test_a_harmless_prompt_is_left_alone() -> None:
