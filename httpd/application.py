@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
@@ -19,7 +19,9 @@ from httpd.gate import Gate
 from httpd.guard import Guard
 from httpd.headers import SafeHeaders
 from httpd.pictures import Pictures
+from httpd.stream_limit import StreamLimit
 from httpd.tokens import Tokens
+from httpd.uploads import Uploads
 from spool.layout import Spool
 from spool.outlook import Outlook
 from spool.problems import Problem
@@ -28,18 +30,19 @@ from spool.settings import Settings
 
 def create_application(
     spool: Spool,
-    hosts: Collection[str] = (),
     settings: Settings | None = None,
     tokens: Tokens | None = None,
+    most_connections: int | None = None,
 ) -> Starlette:
     """The HTTP layer of `spool`.
 
-    It answers to loopback names, to `hosts` and to those of the settings, and where there are
-    `tokens` asks for one.
+    It asks for one of `tokens`, if there are any, and keeps a quarter of `most_connections` from
+    streams.
     """
     settings = settings or Settings()
     tokens = tokens or Tokens()
     origins = settings.http.origins
+    most_streams = max(1, (most_connections or settings.http.connections) * 3 // 4)
     pictures = Pictures(spool)
     gallery = GalleryStream(spool, pictures)
     outlook = Outlook(spool)
@@ -59,9 +62,12 @@ def create_application(
         routes=table.routes(),
         middleware=[
             Middleware(SafeHeaders),
-            Middleware(Guard, hosts=(*hosts, *settings.http.hosts), origins=origins),
+            Middleware(Guard, hosts=settings.http.hosts, origins=origins),
             Middleware(Cors, origins=origins),
             Middleware(Gate, tokens=tokens),
+            Middleware(
+                StreamLimit, per_client=settings.http.streams_per_client, total=most_streams
+            ),
         ],
         exception_handlers={
             Problem: refusals.on_problem,
@@ -75,6 +81,6 @@ def create_application(
     application.router.redirect_slashes = False
     album = Album(spool)
     application.state.context = Context(
-        spool, settings, album, pictures, gallery, follower, outlook, tokens
+        spool, settings, album, pictures, gallery, follower, outlook, tokens, Uploads()
     )
     return application

@@ -12,6 +12,7 @@ from httpd.follower import Follower
 from httpd.gallery_stream import GalleryStream
 from httpd.pictures import Pictures
 from httpd.tokens import Tokens
+from httpd.uploads import Uploads
 from spool.layout import Spool
 from spool.outlook import Outlook
 from spool.settings import Settings
@@ -33,6 +34,7 @@ class Context:
     follower: Follower
     outlook: Outlook
     tokens: Tokens
+    uploads: Uploads
 
     def close_streams(self) -> None:
         """End every open stream, so that the server can stop."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from io import FileIO
@@ -24,18 +24,37 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 256 * 1024
 IMMUTABLE = "private, max-age=31536000, immutable"
 
+_FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
 
 def open_regular(path: Path) -> FileIO | None:
-    """Open `path` for reading; None if it is missing, a link or no regular file."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    """Open `path`, DAY/HOUR/NAME in a tree of shards, for reading.
+
+    None if it is missing or no regular file, or if one of these three is a link. What is above
+    them the spool's owner may have linked elsewhere.
+    """
     with suppress(OSError):
-        file = FileIO(os.open(path, flags), closefd=True)
-        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            return file
-        file.close()
+        descriptor = _open_beneath(path.parents[2], path.parts[-3:])
+        # First of all, since FileIO refuses a folder's descriptor without closing it.
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return FileIO(descriptor)
+        os.close(descriptor)
     return None
+
+
+def _open_beneath(root: Path, parts: Sequence[str]) -> int:
+    """A descriptor of the file at `parts` below `root`, opened name by name through no link."""
+    folder = os.open(root, _FOLDER)
+    try:
+        for name in parts[:-1]:
+            below = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=folder)
+            os.close(folder)
+            folder = below
+        return os.open(parts[-1], _FILE, dir_fd=folder)
+    finally:
+        os.close(folder)
 
 
 async def send_file(request: Request, path: Path, media_type: str) -> Response | None:

@@ -14,7 +14,6 @@ from httpd.bodies import Accepted
 from httpd.context import context_of, send_body
 from httpd.gate import token_name
 from httpd.links import job_links
-from httpd.uploads import read_json
 from spool import acceptance
 from spool.acceptance import Sender
 from spool.catalogue import Catalogue
@@ -22,7 +21,7 @@ from spool.jobs import JobRequest, parse_request
 from spool.layout import Spool
 from spool.problems import Problem
 from spool.room import require_room
-from spool.settings import DiskSettings
+from spool.settings import Settings
 from spool.tickets import Ticket
 from spool.views import job_view
 
@@ -37,12 +36,12 @@ _IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
 async def generate(request: Request) -> Response:
     """Accept a job; durable when the answer goes out."""
-    asked = parse_request(await read_json(request))
     context = context_of(request)
-    spool, floor = context.spool, context.settings.disk
+    spool, settings = context.spool, context.settings
+    asked = parse_request(await context.uploads.read_json(request))
     client = token_name(request)
     key = _idempotency_key(request, client)
-    job_id = await run_in_threadpool(_accept, spool, asked, key, floor, client)
+    job_id = await run_in_threadpool(_accept, spool, asked, key, settings, client)
     view = await run_in_threadpool(job_view, spool, job_id)
     view = await run_in_threadpool(context.outlook.seen, view) if view else None
     links = job_links(job_id)
@@ -71,13 +70,14 @@ def _idempotency_key(request: Request, client: str | None) -> str | None:
 
 
 def _accept(
-    spool: Spool, asked: JobRequest, key: str | None, floor: DiskSettings, client: str | None
+    spool: Spool, asked: JobRequest, key: str | None, settings: Settings, client: str | None
 ) -> str:
     """Queue `asked`, or find the job that its key names already; the job's id."""
     earlier = _earlier(spool, key, asked)
     if earlier is not None:
         return earlier
-    require_room(spool, floor)
+    _require_place(spool, settings.http.queue_limit)
+    require_room(spool, settings.disk)
     sender = Sender("http", os.getuid(), key=key)
     ticket = acceptance.draw_ticket(spool, asked, Catalogue.read(spool), sender)
     if key is None:
@@ -87,6 +87,19 @@ def _accept(
         return _earlier(spool, key, asked) or ticket.job_id
     log.info("%s: accepted over HTTP%s", ticket.job_id, f" from {client}" if client else "")
     return ticket.job_id
+
+
+def _require_place(spool: Spool, limit: int) -> None:
+    """Raise Problem (429) if `limit` jobs wait; requests at the same instant may pass together."""
+    with os.scandir(spool.queued) as waiting:
+        count = sum(1 for _ in waiting)
+    if count >= limit:
+        raise Problem(
+            "Queue full",
+            f"{count} jobs wait, and HTTP takes no more above {limit} ([http] queue_limit); "
+            "try again later, or drop the job as a file",
+            status=HTTPStatus.TOO_MANY_REQUESTS,
+        )
 
 
 def _earlier(spool: Spool, key: str | None, asked: JobRequest) -> str | None:

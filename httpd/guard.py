@@ -22,6 +22,9 @@ from spool.problems import Problem
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+MAX_HEAD_BYTES = 16 * 1024
+"""How long a request's head may be, all its headers together."""
+
 _HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OURS = frozenset({"same-origin", "none"})
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
@@ -127,16 +130,26 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
 
 
 def _bad_framing(scope: Scope, headers: Headers) -> Problem | None:
-    """Requests that two servers might cut apart at different places (request smuggling)."""
+    """Heads of no bound, and requests that two servers might cut apart at different places."""
     if not scope["path"].startswith("/"):
         detail = "the request's target must be a path, such as /api/info"
         return Problem("Bad target", detail, status=HTTPStatus.BAD_REQUEST)
+    if _head_bytes(scope) > MAX_HEAD_BYTES:
+        # The parser bounds only what comes in several pieces.
+        detail = f"the head of the request has more than {MAX_HEAD_BYTES} bytes; send less"
+        status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        return Problem("Too large", detail, status=status)
     if "transfer-encoding" not in headers:
         return None
     if "content-length" in headers or scope.get("http_version") == "1.0":
         detail = "the request has a Transfer-Encoding where it may not; send a Content-Length alone"
         return Problem("Bad framing", detail, status=HTTPStatus.BAD_REQUEST)
     return None
+
+
+def _head_bytes(scope: Scope) -> int:
+    target = len(scope.get("raw_path") or b"") + len(scope["query_string"])
+    return target + sum(len(name) + len(value) for name, value in scope["headers"])
 
 
 def _bad_embedding(headers: Headers) -> Problem | None:

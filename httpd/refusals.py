@@ -20,15 +20,29 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+RETRY_SECONDS = 30
+"""When to ask again where there was too much to do."""
+
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
     """The answer to a refused request."""
-    body = json.dumps(problem.as_json(), ensure_ascii=False).encode()
-    # Written out here too, for answers that no middleware sees.
-    return Response(body, problem.status, {**SAFE, **(headers or {})}, MEDIA_TYPE)
+    # SAFE stands here too, for answers that no middleware sees.
+    given = {**SAFE, **retry_after(problem.status), **(headers or {})}
+    return Response(encode_problem(problem), problem.status, given, MEDIA_TYPE)
+
+
+def encode_problem(problem: Problem) -> bytes:
+    """`problem` as problem JSON."""
+    return json.dumps(problem.as_json(), ensure_ascii=False).encode()
+
+
+def retry_after(status: int) -> dict[str, str]:
+    """The header that says when to ask again, for answers that say to."""
+    is_busy = status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
+    return {"Retry-After": str(RETRY_SECONDS)} if is_busy else {}
 
 
 def not_found(detail: str) -> Problem:

@@ -12,10 +12,17 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from httpd.connections import IDLE_SECONDS, Connection, Connections
+from httpd.descriptors import ACCEPTED_AT_ONCE
+from httpd.guard import MAX_HEAD_BYTES
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 log = logging.getLogger(__name__)
+
+BACKLOG = 512
+"""How many connections the kernel keeps waiting for us."""
 
 GRACE_SECONDS = 0.4
 """How long a response may still take when the server ends; a reader may have stopped reading."""
@@ -45,12 +52,18 @@ class Server(uvicorn.Server):
         application: ASGIApp,
         close_streams: Callable[[], None],
         *,
+        most_connections: int,
         proxies: Sequence[str] = (),
     ) -> None:
         super().__init__(
             uvicorn.Config(
                 application,
+                http=Connection,
+                ws="none",
                 lifespan="on",
+                backlog=ACCEPTED_AT_ONCE,
+                h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+                timeout_keep_alive=IDLE_SECONDS,
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -60,6 +73,7 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=1,
             )
         )
+        self.server_state = Connections(most_connections)
         self._close_streams = close_streams
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
@@ -71,6 +85,8 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         for listener in sockets or []:
+            # asyncio takes one number for both, how many it accepts at once and how many may wait.
+            listener.listen(BACKLOG)
             log.info("listening on %s", address(listener))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -12,7 +12,8 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from httpd.application import create_application
-from httpd.server import Server, drop_the_dead
+from httpd.descriptors import connections_for
+from httpd.server import BACKLOG, Server, drop_the_dead
 from httpd.tokens import Tokens, gather
 from spool import settings
 from spool.catalogue import Catalogue
@@ -23,7 +24,6 @@ from spool.problems import NotASpool
 
 log = logging.getLogger(__name__)
 
-BACKLOG = 512
 _INTAKE_SECONDS = 0.5
 
 
@@ -41,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
     )
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    # Its warnings are of what strangers send, who must not fill the log.
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
     try:
         configured = settings.load(asked.config)
         spool = Spool.open(asked.spool or configured.spool_directory)
@@ -64,9 +65,15 @@ def serve(
     spool: Spool, listener: socket.socket, configured: settings.Settings, tokens: Tokens
 ) -> int:
     """Serve `spool` on `listener` and take dropped jobs beside it, until a signal comes."""
-    application = create_application(spool, settings=configured, tokens=tokens)
+    most = connections_for(configured.http.connections)
+    application = create_application(
+        spool, settings=configured, tokens=tokens, most_connections=most
+    )
     server = Server(
-        application, application.state.context.close_streams, proxies=configured.http.proxies
+        application,
+        application.state.context.close_streams,
+        most_connections=most,
+        proxies=configured.http.proxies,
     )
     intake = Intake(spool, lambda: Catalogue.read(spool), configured)
     intake.start()

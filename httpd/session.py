@@ -15,7 +15,6 @@ from httpd.bodies import SessionRequest
 from httpd.context import context_of
 from httpd.gate import COOKIE, refusal
 from httpd.tokens import SESSION_SECONDS
-from httpd.uploads import read_json
 from spool.problems import FieldError, Problem
 
 if TYPE_CHECKING:
@@ -26,8 +25,9 @@ log = logging.getLogger(__name__)
 
 async def open_session(request: Request) -> Response:
     """Set the cookie that stands for a token; without tokens there is nothing to set."""
-    token = _token_of(await read_json(request))
-    tokens = context_of(request).tokens
+    context = context_of(request)
+    token = _token_of(await context.uploads.read_json(request))
+    tokens = context.tokens
     response = Response(status_code=HTTPStatus.NO_CONTENT)
     if tokens:
         name = tokens.name_of(token)

@@ -36,6 +36,7 @@ _JOBS, _GALLERY, _SERVER = "Jobs", "Gallery", "Server"
 _BAD_QUERY = {422: "A parameter of the query is not valid"}
 _NO_JOB = {404: "There is no such job"}
 _NO_PICTURE = {404: "There is no such picture"}
+_BUSY = {429: "This client has too many streams open", 503: "All streams are taken"}
 _FOREIGN = {403: "The request comes from a page of another site"}
 _LIMIT = Parameter(
     "limit",
@@ -86,6 +87,8 @@ ENDPOINTS = (
             413: "The body is larger than 1 MiB",
             415: "The Content-Type is not application/json, or the body is compressed",
             422: "A field is not valid; `errors` names each",
+            429: "Too many jobs wait; Retry-After says when to ask again",
+            503: "Other requests are sending too much at once",
             507: "The disk is full",
         },
         parameters=(
@@ -147,7 +150,8 @@ ENDPOINTS = (
         "Listen to new pictures",
         _GALLERY,
         {200: Answer("One event for each new picture", Picture, EVENT_STREAM)},
-        parameters=(_LAST_EVENT_ID,),
+        _BUSY,
+        (_LAST_EVENT_ID,),
     ),
     Endpoint(
         "GET",
@@ -159,7 +163,7 @@ ENDPOINTS = (
             200: Answer("Events, from the present state to the end", ProgressEvent, EVENT_STREAM),
             204: Answer("The job is finished and its last event was seen"),
         },
-        _NO_JOB,
+        {**_NO_JOB, **_BUSY},
         (_LAST_EVENT_ID,),
     ),
     Endpoint(

@@ -153,6 +153,15 @@ class HttpSettings(_Section):
     hosts: Hosts = Field((), description="Names besides loopback's that are answered to")
     origins: Origins = Field((), description="Other sites whose pages may read the answers (CORS)")
     proxies: Networks = Field((), description="Proxies whose X-Forwarded headers are believed")
+    queue_limit: Annotated[int, Field(ge=1)] = Field(
+        10_000, description="How many jobs may wait before HTTP takes no more"
+    )
+    streams_per_client: Annotated[int, Field(ge=1)] = Field(
+        100, description="Streams of one token, or of one address beyond loopback"
+    )
+    connections: Annotated[int, Field(ge=16)] = Field(
+        8000, description="Open connections; three quarters of them may be streams"
+    )
 
 
 class DaemonSettings(_Section):

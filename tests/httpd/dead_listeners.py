@@ -43,7 +43,7 @@ def main(folder: Path, kind: str) -> None:
     run.step(0)
     listener = listen("127.0.0.1", 0)
     drop_the_dead(listener, DEAD_SECONDS)
-    server = Server(create_application(spool), lambda: None)
+    server = Server(create_application(spool), lambda: None, most_connections=100)
     threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True).start()
     connection = http.client.HTTPConnection("127.0.0.1", listener.getsockname()[1])
     connection.request("GET", f"/api/sse/{ticket.job_id}")

@@ -13,10 +13,11 @@ from httpd import examples
 from spool import records
 from spool.catalogue import Catalogue
 from spool.jobs import MAX_PROMPT_CHARS
+from spool.layout import Spool
 from spool.states import scan
 from spool.strict_json import MAX_BYTES, parse
 from tests.httpd.conftest import Served, start_server, stop_server
-from tests.httpd.stand_in import LORA, StandIn
+from tests.httpd.stand_in import LORA, StandIn, report
 from tests.services import wait_for
 
 if TYPE_CHECKING:
@@ -242,3 +243,22 @@ def test_a_job_survives_the_server(served: Served, daemon: StandIn) -> None:
     record = records.read_record(served.spool, job_id)
     assert record is not None
     assert record.origin == "http"
+
+
+def test_above_the_queue_limit_a_job_is_refused_for_now(tmp_path: Path) -> None:
+    spool = Spool.create(tmp_path / "spool")
+    report(spool)
+    config = tmp_path / "genzo.toml"
+    config.write_text("[http]\nqueue_limit = 2\n")
+    server = start_server(spool, "--config", str(config))
+    keyed = {"Idempotency-Key": "a"}
+    first = post(server.client, '{"prompt": "x"}', **keyed)
+    server.submit()
+    full = post(server.client, '{"prompt": "x"}')
+    refused(full, 429, "queue_limit")
+    assert full.headers["retry-after"] == "30"
+    again = post(server.client, '{"prompt": "x"}', **keyed)
+    assert again.json()["job_id"] == first.json()["job_id"], "it was accepted before"
+    server.client.delete(first.json()["status_url"])
+    server.submit()
+    assert stop_server(server) == 0

@@ -29,6 +29,9 @@ insecure = true
 hosts = ["Genzo.example", "192.168.1.5"]
 origins = ["https://album.example:8443"]
 proxies = ["10.0.0.0/8"]
+queue_limit = 50
+streams_per_client = 10
+connections = 1000
 [http.tokens]
 alice = "abcdefghijklmnopqrstuvwxyz012345"
 [daemon]
@@ -113,6 +116,7 @@ def test_every_setting_can_stand_in_the_file(tmp_path: Path) -> None:
     assert http.tokens["alice"].get_secret_value() == "abcdefghijklmnopqrstuvwxyz012345"
     assert (http.token_file, http.insecure) == (Path("/etc/genzo/tokens"), True)
     assert http.hosts == ("genzo.example", "192.168.1.5")
+    assert (http.queue_limit, http.streams_per_client, http.connections) == (50, 10, 1000)
     assert (http.origins, http.proxies) == (("https://album.example:8443",), ("10.0.0.0/8",))
     assert (found.daemon.device, found.daemon.previews_per_second) == ("cuda:1", 0)
     assert (found.output.format, found.output.quality) == (PictureFormat.WEBP, 75)
@@ -230,6 +234,8 @@ def test_an_empty_variable_counts_as_unset(tmp_path: Path) -> None:
         ("[http]\norigins = ['*']", "http.origins.0"),
         ("[http]\norigins = ['https://a.example/x']", "http.origins.0"),
         ("[http]\nproxies = ['proxy']", "http.proxies.0"),
+        ("[http]\nqueue_limit = 0", "http.queue_limit"),
+        ("[http]\nconnections = 15", "http.connections"),
         ("http = 5", "http"),
         ("[[http]]\nport = 1", "http"),
         ("spool = x", "line 1"),
