@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 
 from daemon.models import Models
 from daemon.notify import notify
 from spool import ids
-from spool.catalogue import SlotReport, SlotState, publish_report
+from spool.catalogue import ModelEntry, ModelState, SlotReport, SlotState, publish_report
 from spool.layout import Spool
 from spool.room import is_full
 
@@ -51,8 +52,9 @@ class Heartbeat:
             heartbeat=ids.now(),
             pid=os.getpid(),
             device=self._device,
-            models=self._models.entries,
+            models=self._entries(state),
             job_id=job_id,
+            unusable=self._models.unusable,
         )
         try:
             publish_report(self._spool, report)
@@ -60,3 +62,12 @@ class Heartbeat:
             if not is_full(error):
                 raise
         notify(f"WATCHDOG=1\nSTATUS={state} {job_id or ''}")
+
+    def _entries(self, state: SlotState) -> tuple[ModelEntry, ...]:
+        entries = self._models.entries
+        if state is not SlotState.STOPPED:
+            return entries
+        # This is read when the process is gone, and its memory with it.
+        return tuple(
+            entry if entry.error else replace(entry, state=ModelState.COLD) for entry in entries
+        )

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -188,6 +188,7 @@ class Loop:
                 check()
                 # Described here: by the time it is published the model may do other things.
                 render = model.describe(job)
+                publication.warn(_shortage(job, render))
                 self._publisher.submit(partial(publication.publish, index, image, model, render))
 
     def _without_disk(self, publication: Publication, error: Exception) -> Callable[[], None]:
@@ -199,6 +200,18 @@ class Loop:
         with suppress(OSError):
             publication.put_back()
         raise error
+
+
+def _shortage(job: ResolvedJob, render: dict[str, Any]) -> list[str]:
+    """What was done for want of memory, for the record's warnings."""
+    done = []
+    if ran_out := render["memory"].get("ran_out"):
+        profiles = " and ".join(ran_out)
+        size = f"{job.width}x{job.height} px"
+        done.append(f"profile {profiles} ran out of memory at {size}, rendered in the next below")
+    if render["decoded"] != "whole":
+        done.append(f"decoded {render['decoded']}, which needs less memory")
+    return [f"memory: {each}; the same job may give other pixels another time" for each in done]
 
 
 def _problem_of(error: Exception) -> Problem:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
 from daemon.errors import ModelError
 from daemon.families import Model, ModelSpec, load, parameters_of
 from daemon.families.folders import read_card
+from daemon.families.profiles import Experience
 from daemon.loras import LoraFolder
-from daemon.weights.places import located
-from spool.catalogue import Catalogue, ModelEntry
+from daemon.warm import WarmModels
+from daemon.weights.places import Stamp, located, stamp_of
+from daemon.weights.sizes import expected_bytes
+from spool.catalogue import Catalogue, ModelEntry, ModelState
 from spool.picture_files import PictureFormat
 from spool.settings import DaemonSettings, ModelSettings
 
@@ -32,30 +34,35 @@ def specs_of(models: Sequence[ModelSettings], daemon: DaemonSettings) -> tuple[M
 
 
 class Models:
-    """The models that a slot serves, of which the one used last is in memory.
+    """The models that a slot serves, of which those used last are in memory.
 
     One that cannot be described is told in the log and left out. Raises ModelError at once if
-    that leaves none.
+    that leaves none. `host_bytes` is the budget of `WarmModels`.
     """
 
     def __init__(
-        self, specs: Sequence[ModelSpec], output_format: PictureFormat = PictureFormat.PNG
+        self,
+        specs: Sequence[ModelSpec],
+        output_format: PictureFormat = PictureFormat.PNG,
+        host_bytes: int | None = None,
     ) -> None:
         self._specs: dict[str, ModelSpec] = {}
         described = []
-        faults = []
+        unusable = []
         for named in specs:
             try:
                 spec = located(named)
                 described.append(_entry(spec, output_format))
             except ModelError as error:
-                faults.append(str(error))
+                unusable.append({"name": named.name, "family": named.family, "error": str(error)})
             else:
                 self._specs[spec.name] = spec
         if not described:
-            raise ModelError("; ".join(faults))
-        for fault in faults:
-            log.error("%s; the other models are served", fault)
+            raise ModelError("; ".join(model["error"] for model in unusable))
+        for model in unusable:
+            log.error("%s; the other models are served", model["error"])
+        self.unusable = tuple(unusable)
+        """The models that cannot be described: name, family and error of each."""
         self._folders = {
             spec.name: LoraFolder(spec.loras, spec.family, spec.lora)
             for spec in self._specs.values()
@@ -63,7 +70,9 @@ class Models:
         self._described = tuple(described)
         self._told: set[str] = set()
         self._list_loras()
-        self._loaded: Model | None = None
+        self._warm = WarmModels(host_bytes)
+        self._experiences = {name: Experience() for name in self._specs}
+        self._faults: dict[str, _Fault] = {}
 
     def refresh(self) -> None:
         """Find the LoRAs that were added or taken away since; cheap where none were."""
@@ -76,8 +85,21 @@ class Models:
         for report in sorted(reports - self._told):
             log.warning("%s", report)
         self._told = reports
-        self.entries = tuple(self._with_loras(entry) for entry in self._described)
-        self.catalogue = Catalogue({entry.name: entry for entry in self.entries})
+        self._listed = tuple(self._with_loras(entry) for entry in self._described)
+        self.catalogue = Catalogue({entry.name: entry for entry in self._listed})
+
+    @property
+    def entries(self) -> tuple[ModelEntry, ...]:
+        """The models as users see them, with the state that each is in now."""
+        return tuple(self._with_state(entry) for entry in self._listed)
+
+    def _with_state(self, entry: ModelEntry) -> ModelEntry:
+        if entry.name in self._faults:
+            message = self._faults[entry.name].message
+            return replace(entry, state=ModelState.ERROR, error=message)
+        if entry.name == self._warm.current:
+            return replace(entry, state=ModelState.LOADED)
+        return replace(entry, state=ModelState.WARM) if entry.name in self._warm else entry
 
     def _with_loras(self, entry: ModelEntry) -> ModelEntry:
         folder = self._folders[entry.name]
@@ -94,15 +116,63 @@ class Models:
         assert entry is not None
         return entry.name
 
+    def load_first(self) -> Model:
+        """The default model, or where that cannot be loaded the first that can.
+
+        Raises ModelError with the reasons if there is none.
+        """
+        names = [self.default, *(name for name in self._specs if name != self.default)]
+        faults = []
+        for name in names:
+            try:
+                return self.load(name)
+            except ModelError as error:
+                faults.append(str(error))
+        raise ModelError("; ".join(faults))
+
     def load(self, name: str) -> Model:
-        """The model `name`, loaded in place of the one before it. Raises ModelError."""
-        if self._loaded is None or self._loaded.spec.name != name:
-            # The old one goes first: two do not always fit.
-            self._loaded = None
-            started = time.monotonic()
-            self._loaded = load(self._specs[name])
-            log.info("model %s loaded in %.1f s", name, time.monotonic() - started)
-        return self._loaded
+        """The model `name`, where it renders, in place of the one before it.
+
+        Raises ModelError in one line, and again at once as long as its files are the same.
+        """
+        spec = self._specs[name]
+        known = self._faults.get(name)
+        if known is not None and known.stamp == stamp_of(spec):
+            raise ModelError(known.message)
+        try:
+            size_bytes = expected_bytes(spec, _itemsize(spec))
+            model = self._warm.use(name, size_bytes, lambda: load(spec, self._experiences[name]))
+        except ModelError as error:
+            self._note_fault(spec, str(error))
+            raise
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            # What the libraries raise of a file, which is no fault of the job, nor of the spool.
+            message = f"model {name}: cannot be loaded ({type(error).__name__}: {error})"
+            self._note_fault(spec, " ".join(message.split())[:700])
+            raise ModelError(self._faults[name].message) from error
+        self._faults.pop(name, None)
+        return model
+
+    def _note_fault(self, spec: ModelSpec, message: str) -> None:
+        log.error("%s; the other models are served", message)
+        self._faults[spec.name] = _Fault(message, stamp_of(spec))
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """Why a model could not be loaded, and of which state of its files that was."""
+
+    message: str
+    stamp: Stamp
+
+
+def _itemsize(spec: ModelSpec) -> int:
+    """How many bytes most of the model's numbers will have."""
+    # Loaded by now; the catalogue was published before.
+    import torch  # noqa: PLC0415
+
+    on_cpu = spec.device == "cpu" or (spec.device == "auto" and not torch.cuda.is_available())
+    return 4 if (spec.dtype or ("float32" if on_cpu else "float16")) == "float32" else 2
 
 
 def _entry(spec: ModelSpec, output_format: PictureFormat) -> ModelEntry:

@@ -83,7 +83,7 @@ class PublishingThread(threading.Thread):
 class Publication:
     """What one start of a job publishes.
 
-    `start` and `rendered` belong on the GPU's thread, all else on the publishing thread.
+    `start`, `warn` and `rendered` belong on the GPU's thread, all else on the publishing thread.
     """
 
     def __init__(
@@ -115,6 +115,10 @@ class Publication:
         self._warnings.extend(warnings)
         self._started_at = ids.now()
         self._started = time.monotonic()
+
+    def warn(self, warnings: Iterable[str]) -> None:
+        """Add to the record's warnings what is not there yet."""
+        self._warnings.extend(each for each in warnings if each not in self._warnings)
 
     def rendered(self) -> None:
         """Take the start back once the GPU is done: a death from here on is not the job's fault."""

@@ -56,7 +56,8 @@ def _run(arguments: argparse.Namespace) -> Exit:
         config = settings.load(arguments.config)
         directory = arguments.spool or config.spool_directory
         spool = Spool.open(directory)
-        models = Models(specs_of(config.model, config.daemon), config.output.format)
+        specs = specs_of(config.model, config.daemon)
+        models = Models(specs, config.output.format, config.daemon.host_memory)
         slot = _acquire(spool, arguments.slot)
     except (settings.SettingsError, NotASpool, DaemonError, ValueError) as error:
         log.error("%s", error)
@@ -139,7 +140,7 @@ def _render(slot: Slot, models: Models, heartbeat: Heartbeat, config: Settings) 
     for number in _STOP_SIGNALS:
         signal.signal(number, lambda *_: loop.stop())
     try:
-        models.load(models.default)
+        models.load_first()
     except DaemonError as error:
         log.error("%s", error)
         return Exit.CONFIGURATION

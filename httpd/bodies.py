@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from spool.catalogue import SlotState
+from spool.catalogue import ModelState, SlotState
 from spool.states import Status
 
 
@@ -159,6 +159,8 @@ class ModelBody(Body):
     available_loras: list[dict[str, Any]]
     output_format: str
     suggested_prompts: list[str]
+    state: ModelState = Field(description="Whether it has to be loaded first")
+    error: str | None = Field(description="Why it cannot be loaded")
 
 
 class QueueBody(Body):

@@ -28,6 +28,19 @@ class SlotState(StrEnum):
     STOPPED = "stopped"
 
 
+class ModelState(StrEnum):
+    """Where a model of a slot is."""
+
+    COLD = "cold"
+    """On the disk alone."""
+    WARM = "warm"
+    """In the host's memory, from where it renders within seconds."""
+    LOADED = "loaded"
+    """Where it renders: what the slot rendered with last."""
+    ERROR = "error"
+    """It could not be loaded; tried again once its files have changed."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
     """A model as users see it.
@@ -45,6 +58,9 @@ class ModelEntry:
     refused_loras: tuple[dict[str, str], ...] = ()
     output_format: str = "png"
     suggested_prompts: tuple[str, ...] = ()
+    state: ModelState = ModelState.COLD
+    error: str | None = None
+    """Why it cannot be loaded, in one line; None unless `state` is error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +74,8 @@ class SlotReport:
     device: str
     models: tuple[ModelEntry, ...]
     job_id: str | None = None
+    unusable: tuple[dict[str, str], ...] = ()
+    """The configured models that cannot be described: name, family and error of each."""
 
     def encode(self) -> bytes:
         return json.dumps({"format": FORMAT, **asdict(self)}, ensure_ascii=False).encode() + b"\n"
@@ -75,11 +93,14 @@ class SlotReport:
                     "available_loras": tuple(model["available_loras"]),
                     "refused_loras": tuple(model.get("refused_loras", ())),
                     "suggested_prompts": tuple(model["suggested_prompts"]),
+                    "state": ModelState(model.get("state", ModelState.COLD)),
                 }
             )
             for model in document.pop("models")
         )
-        return cls(**{**document, "state": SlotState(document["state"])}, models=models)
+        unusable = tuple(document.pop("unusable", ()))
+        state = SlotState(document.pop("state"))
+        return cls(**document, state=state, models=models, unusable=unusable)
 
 
 def publish_report(spool: Spool, report: SlotReport) -> None:

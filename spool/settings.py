@@ -171,6 +171,9 @@ class DaemonSettings(_Section):
     previews_per_second: Annotated[float, Field(ge=0, le=4)] = Field(
         4.0, description="Most previews a second; 0 turns them off"
     )
+    host_memory: Bytes | None = Field(
+        None, description="Memory of the host for loaded models; else half of what there is"
+    )
 
 
 class OutputSettings(_Section):
@@ -265,6 +268,9 @@ class ModelSettings(_Section):
     )
     vae_dtype: Literal["float32", "float16", "bfloat16"] | None = Field(
         None, description="Precision of the VAE; else the family's"
+    )
+    vram: Literal["auto", "full", "balanced", "low"] = Field(
+        "auto", description="How much of it lies on the GPU; auto tells by what is free there"
     )
 
 

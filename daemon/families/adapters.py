@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +54,7 @@ class Adapter:
 class Adapters:
     """The LoRAs of one pipeline, of which at most `most` and `most_bytes` stay loaded.
 
+    Modules come and go inside of `bare` only.
     A job may use more than that: what it uses is never let go. Nothing is ever fused into the
     model's own weights, since taking it out again leaves them changed in the last digits.
     """
@@ -64,12 +66,14 @@ class Adapters:
         dtype: torch.dtype,
         most: int = 8,
         most_bytes: int = 1 << 30,
+        bare: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._pipeline = pipeline
         self._model = model
         self._dtype = dtype
         self._most = most
         self._most_bytes = most_bytes
+        self._bare = bare
         self._loaded: OrderedDict[Stamp, Adapter] = OrderedDict()
         self.text_state: tuple[tuple[str, float], ...] = ()
         """What is in force in the text encoders; embeddings made under another state are others."""
@@ -104,8 +108,9 @@ class Adapters:
         if file.stamp not in self._loaded:
             data = _read(file)
             layers = read_layers(file, data, self._model)
-            self._make_room(sum(layer.size_bytes(self._dtype) for layer in layers), keep)
-            self._loaded[file.stamp] = self._load(file, data, layers)
+            with self._bare():
+                self._make_room(sum(layer.size_bytes(self._dtype) for layer in layers), keep)
+                self._loaded[file.stamp] = self._load(file, data, layers)
         self._loaded.move_to_end(file.stamp)
         return self._loaded[file.stamp]
 

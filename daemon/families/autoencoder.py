@@ -9,25 +9,30 @@ from PIL import Image
 
 from daemon.errors import RenderError
 from daemon.families.pipelines import Vae
+from daemon.families.profiles import Decoding, Experience
 
 log = logging.getLogger(__name__)
 
+_WAYS = tuple(Decoding)
+
 
 class Autoencoder:
-    """A diffusers VAE with the shift and scale of its config.
+    """A diffusers VAE with the shift and scale of its config, which computes on `device`.
 
-    `dtype` is the one it runs in, `scale_factor` the number of pixels to a latent, along each side.
+    It goes there when it is used, and stays until it is taken away (see `Residency`). `dtype` is
+    the one it runs in, `scale_factor` the number of pixels to a latent, along each side.
     """
 
-    def __init__(self, vae: Vae) -> None:
+    def __init__(self, vae: Vae, device: torch.device, experience: Experience) -> None:
         self._vae = vae
         self._scale: float = vae.config.scaling_factor
         self._shift: float | None = vae.config.shift_factor
-        # Asked of the VAE each time, these two would walk through all of its modules.
-        self._device = vae.device
+        self._device = device
+        self._experience = experience
+        # Asked of the VAE each time, it would walk through all of its modules.
         self.dtype = vae.dtype
-        self.decoded = "whole"
-        """How the last picture was decoded: whole, in tiles, or on the CPU."""
+        self.decoded = Decoding.WHOLE
+        """How the last picture was decoded."""
         self.scale_factor = 2 ** (len(vae.config.block_out_channels) - 1)
 
     def lower(self, dtype: torch.dtype) -> None:
@@ -47,6 +52,7 @@ class Autoencoder:
     @torch.inference_mode()
     def encode(self, pictures: torch.Tensor) -> torch.Tensor:
         """Encode pictures (n, 3, H, W) in [-1, 1] to latents (n, channels, h, w)."""
+        self._vae.to(self._device)
         pictures = pictures.to(self._device, self.dtype)
         latents = self._vae.encode(pictures, return_dict=False)[0].mode()
         scale = self._scale
@@ -63,7 +69,8 @@ class Autoencoder:
         """Decode latents (1, channels, h, w) to the picture, bit-equal to the pipeline's own.
 
         Where the GPU's memory does not suffice it is decoded in tiles, whose seams change some
-        pixels, and then on the CPU; `decoded` says which. A picture that is not finite in half
+        pixels, and then on the CPU; `decoded` says which, and the next picture of this size is
+        decoded so at once. (A batch of one has no slices.) A picture that is not finite in half
         precision is decoded again in float32. Raises RenderError when it is not finite there
         either.
         """
@@ -78,22 +85,33 @@ class Autoencoder:
         return to_image(pixels)
 
     def _decode_within_memory(self, latents: torch.Tensor) -> torch.Tensor:
-        self.decoded = "whole"
-        try:
+        height, width = latents.shape[-2:]
+        size = (width * self.scale_factor, height * self.scale_factor)
+        self.decoded = self._experience.decoding(size)
+        while True:
+            try:
+                return self._decode_as(self.decoded, latents)
+            except torch.OutOfMemoryError as error:
+                if self.decoded is Decoding.ON_CPU:
+                    raise
+                reason = str(error).partition(". ")[0]
+            # Outside of the handler: the error holds on to the tensors of its frames.
+            self.decoded = _WAYS[_WAYS.index(self.decoded) + 1]
+            self._experience.note_decoding(size, self.decoded)
+            log.warning("the picture is decoded %s: %s", self.decoded, reason)
+            if self._device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def _decode_as(self, decoding: Decoding, latents: torch.Tensor) -> torch.Tensor:
+        if decoding is Decoding.ON_CPU:
+            return self._decode_on_cpu(latents)
+        if decoding is Decoding.WHOLE:
             return self._decode(latents)
-        except torch.OutOfMemoryError as error:
-            log.warning("the picture is decoded in tiles: %s", error)
-        self.decoded = "in tiles"
-        torch.cuda.empty_cache()
         self._vae.enable_tiling()
         try:
             return self._decode(latents)
-        except torch.OutOfMemoryError as error:
-            log.warning("the picture is decoded on the CPU: %s", error)
         finally:
             self._vae.disable_tiling()
-        self.decoded = "on the CPU"
-        return self._decode_on_cpu(latents)
 
     def _decode_on_cpu(self, latents: torch.Tensor) -> torch.Tensor:
         device, dtype = self._device, self.dtype
@@ -116,6 +134,7 @@ class Autoencoder:
             self.to(dtype)
 
     def _decode(self, latents: torch.Tensor) -> torch.Tensor:
+        self._vae.to(self._device)
         latents = latents.to(self._device, self.dtype)
         scale = self._scale
         spread = self._mean_and_std(latents)

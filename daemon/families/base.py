@@ -5,11 +5,12 @@ Nothing here imports torch: the daemon publishes its catalogue before those seco
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from daemon.families.profiles import Experience
 from spool.jobs import JobRequest, ResolvedJob
 from spool.settings import LoraSettings
 
@@ -24,7 +25,8 @@ class ModelSpec:
 
     `weights` is a file, a model folder, or an id in the hub cache. What is None here, the
     folder's `genzo.json` decides, and after it the family. `device` is auto, cpu, cuda or cuda:N;
-    `dtype` and `vae_dtype` are float32, float16 or bfloat16. Sizes are in pixels. The rest is as
+    `dtype` and `vae_dtype` are float32, float16 or bfloat16, `vram` is auto, full, balanced or low.
+    Sizes are in pixels. The rest is as
     docs/configuration.md says.
     """
 
@@ -55,6 +57,7 @@ class ModelSpec:
     device: str = "auto"
     dtype: str | None = None
     vae_dtype: str | None = None
+    vram: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ skips the decode, leaves the model usable, and reaches the caller of `denoise`."
 
 
 class Model(Protocol):
-    """A loaded model. Used from one thread."""
+    """A loaded model, in the host's memory until `wake`. Used from one thread."""
 
     @property
     def spec(self) -> ModelSpec: ...
@@ -113,6 +116,21 @@ class Model(Protocol):
         """
         ...
 
+    def wake(self) -> None:
+        """Lie where it computes; nothing where it does already. `denoise` does it too.
+
+        Raises torch.OutOfMemoryError where there is no room for it at all.
+        """
+        ...
+
+    def park(self) -> None:
+        """Lie in the host's memory alone, ready for `wake`."""
+        ...
+
+    def tensors(self) -> Iterator[torch.Tensor]:
+        """Its parameters and buffers; the same one may come twice."""
+        ...
+
     def describe(self, job: ResolvedJob | None = None) -> dict[str, Any]:
         """What made the pixels: dtypes, device, GPU, library versions; with a job its scheduler.
 
@@ -128,4 +146,4 @@ class Family:
     """How models of one architecture are described (without torch) and loaded."""
 
     parameters_of: Callable[[ModelSpec], type[JobRequest]]
-    load: Callable[[ModelSpec], Model]
+    load: Callable[[ModelSpec, Experience], Model]

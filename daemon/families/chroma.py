@@ -9,17 +9,19 @@ from daemon.families.chroma_parameters import MAX_TOKENS, parameters_of
 from daemon.families.embeddings import Tensors
 from daemon.families.flow import Flow, count_tokens
 from daemon.families.flow_pipelines import ChromaPipeline, open_chroma, place_flow
+from daemon.families.profiles import Experience
 from spool.jobs import ResolvedJob
 
 
-def load(spec: ModelSpec) -> Chroma:
-    """Load a Chroma folder onto its device and fit its previews.
+def load(spec: ModelSpec, experience: Experience) -> Chroma:
+    """Load a Chroma folder into the host's memory and fit its previews.
 
     Raises ModelError when the folder, its weights, or the device cannot be used.
     """
     parameters = parameters_of(spec)
     placement = place_flow(spec)
-    return Chroma(spec, parameters, placement, open_chroma(spec, placement))
+    pipeline = open_chroma(spec, placement)
+    return Chroma(spec, parameters, placement, pipeline, experience)
 
 
 class Chroma(Flow[ChromaPipeline]):

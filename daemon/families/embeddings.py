@@ -27,6 +27,14 @@ class EmbeddingCache:
         self._known: OrderedDict[Key, Tensors] = OrderedDict()
         self.size_bytes = 0
 
+    def move(self, device: torch.device) -> None:
+        """Keep what is known on `device` from now on; what is asked for there moves back."""
+        self._known = OrderedDict(
+            (key, tuple(tensor.to(device) for tensor in tensors))
+            for key, tensors in self._known.items()
+        )
+        self.size_bytes = sum(map(_size_bytes, self._known.values()))
+
     def get(self, key: Key, encode: Callable[[], Tensors]) -> Tensors:
         """The tensors of `key`, made by `encode` when they are not known."""
         if key in self._known:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
@@ -13,11 +13,16 @@ from daemon.errors import RenderError
 from daemon.families.autoencoder import Autoencoder, is_finite
 from daemon.families.base import ModelSpec, OnStep, Step
 from daemon.families.embeddings import EmbeddingCache
+from daemon.families.estimates import needs_of
 from daemon.families.flow_pipelines import FlowPipeline, Tokenizer, make_flow_scheduler
 from daemon.families.flow_scheduler import Prediction, WatchedFlow
 from daemon.families.job_loras import JobLoras
+from daemon.families.offloading import CPU
 from daemon.families.packing import unpack
+from daemon.families.parameters import default_size
 from daemon.families.pipelines import Placement, dtype_named, library_versions
+from daemon.families.profiles import Experience
+from daemon.families.residency import Residency
 from daemon.families.samplers import flow_samplers
 from daemon.loras import plain_prompt
 from daemon.previews import fit_projection
@@ -33,8 +38,8 @@ Pipeline = TypeVar("Pipeline", bound=FlowPipeline)
 class Flow(ABC, Generic[Pipeline]):
     """A loaded flow model; see `daemon.families.base.Model`.
 
-    The pipeline is used as it comes, on its device, its VAE preferably in float32, in which the
-    previews are fitted; it is lowered to the model's dtype then.
+    The pipeline comes in the host's memory, its VAE preferably in float32, in which the previews
+    are fitted; it is lowered to the model's dtype then.
     """
 
     max_tokens: int
@@ -49,21 +54,38 @@ class Flow(ABC, Generic[Pipeline]):
         parameters: type[JobRequest],
         placement: Placement,
         pipeline: Pipeline,
+        experience: Experience,
     ) -> None:
         self.spec = spec
         self.parameters = parameters
         self._placement = placement
         self._pipeline = pipeline
         self._embeddings = EmbeddingCache()
-        self._loras = JobLoras(spec, pipeline, placement.dtype, plain_prompt)
         self._watched = WatchedFlow(make_flow_scheduler(spec, pipeline.scheduler.config))
         pipeline.scheduler = self._watched.scheduler
-        self._autoencoder = Autoencoder(pipeline.vae)
+        self._autoencoder = Autoencoder(pipeline.vae, placement.device, experience)
         self._projection = fit_projection(self._autoencoder.encode, self._autoencoder.scale_factor)
         if spec.vae_dtype is None:
             self._autoencoder.lower(placement.dtype)
         else:
             self._autoencoder.to(dtype_named(spec, spec.vae_dtype))
+        needs = needs_of(spec.family, placement.dtype, self._autoencoder.dtype)
+        self._residency = Residency(
+            spec.name, pipeline, placement.device, spec.vram, experience, needs
+        )
+        self._loras = JobLoras(
+            spec, pipeline, placement.dtype, plain_prompt, bare=self._residency.bare
+        )
+
+    def wake(self) -> None:
+        self._residency.run(default_size(self.parameters), lambda: None)
+
+    def park(self) -> None:
+        self._residency.park()
+        self._embeddings.move(CPU)
+
+    def tensors(self) -> Iterator[torch.Tensor]:
+        return self._residency.tensors()
 
     @abstractmethod
     def _is_guided(self, job: ResolvedJob) -> bool:
@@ -100,13 +122,17 @@ class Flow(ABC, Generic[Pipeline]):
         )
 
     def denoise(self, job: ResolvedJob, seed: int, on_step: OnStep) -> torch.Tensor:
-        # Outside of inference mode, as LoRAs want it.
-        prompt = self._loras.apply(job)
-        return self._denoise(job.model_copy(update={"prompt": prompt}), seed, on_step)
+        def work() -> torch.Tensor:
+            # Outside of inference mode, as LoRAs want it.
+            prompt = self._loras.apply(job)
+            return self._denoise(job.model_copy(update={"prompt": prompt}), seed, on_step)
 
-    @torch.inference_mode()
+        return self._residency.run((job.width, job.height), work)
+
     def _denoise(self, job: ResolvedJob, seed: int, on_step: OnStep) -> torch.Tensor:
-        latents = self._unpacked(self._run(job, seed, self._report_steps(job, on_step)), job)
+        self._embeddings.move(self._placement.device)
+        with self._residency.computing():
+            latents = self._unpacked(self._run(job, seed, self._report_steps(job, on_step)), job)
         if not is_finite(latents):
             dtype = _name(self._placement.dtype)
             raise RenderError(
@@ -116,7 +142,10 @@ class Flow(ABC, Generic[Pipeline]):
         return latents
 
     def decode(self, latents: torch.Tensor) -> Image:
-        return self._autoencoder.decode(latents)
+        try:
+            return self._autoencoder.decode(latents)
+        finally:
+            self._residency.rest()
 
     def describe(self, job: ResolvedJob | None = None) -> dict[str, Any]:
         device = self._placement.device
@@ -135,6 +164,7 @@ class Flow(ABC, Generic[Pipeline]):
         if job is not None:
             description["scheduler"] = flow_samplers[job.sampler].scheduler
             description |= self._loras.describe(job)
+            description["memory"] = self._residency.describe((job.width, job.height))
         return description
 
     def _run(self, job: ResolvedJob, seed: int, step_end: Callable[..., Any]) -> torch.Tensor:

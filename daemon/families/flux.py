@@ -10,17 +10,19 @@ from daemon.families.flow import Flow, count_tokens
 from daemon.families.flow_pipelines import FluxPipeline, open_flux, place_flow
 from daemon.families.flux_parameters import max_tokens, parameters_of
 from daemon.families.pipelines import Placement
+from daemon.families.profiles import Experience
 from spool.jobs import JobRequest, ResolvedJob
 
 
-def load(spec: ModelSpec) -> Flux:
-    """Load a Flux folder onto its device and fit its previews.
+def load(spec: ModelSpec, experience: Experience) -> Flux:
+    """Load a Flux folder into the host's memory and fit its previews.
 
     Raises ModelError when the folder, its weights, or the device cannot be used.
     """
     parameters = parameters_of(spec)
     placement = place_flow(spec)
-    return Flux(spec, parameters, placement, open_flux(spec, placement))
+    pipeline = open_flux(spec, placement)
+    return Flux(spec, parameters, placement, pipeline, experience)
 
 
 class Flux(Flow[FluxPipeline]):
@@ -34,8 +36,9 @@ class Flux(Flow[FluxPipeline]):
         parameters: type[JobRequest],
         placement: Placement,
         pipeline: FluxPipeline,
+        experience: Experience,
     ) -> None:
-        super().__init__(spec, parameters, placement, pipeline)
+        super().__init__(spec, parameters, placement, pipeline, experience)
         self.max_tokens = max_tokens(spec)
 
     def _is_guided(self, job: ResolvedJob) -> bool:  # noqa: ARG002  # none is

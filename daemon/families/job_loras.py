@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +39,8 @@ class Rendered:
 class JobLoras:
     """The LoRAs of one loaded model, whose pipeline must have none yet.
 
-    `effective_prompt` puts a job's triggers into its prompt, in the family's own syntax.
+    `effective_prompt` puts a job's triggers into its prompt, in the family's own syntax. `bare` is
+    entered while modules come and go.
     """
 
     def __init__(
@@ -47,10 +49,11 @@ class JobLoras:
         pipeline: LoraPipeline,
         dtype: torch.dtype,
         effective_prompt: Callable[[ResolvedJob, Triggers], str],
+        bare: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self._spec = spec
         self._folder = LoraFolder(spec.loras, spec.family, spec.lora)
-        self._adapters = Adapters(pipeline, lora_targets(pipeline), dtype)
+        self._adapters = Adapters(pipeline, lora_targets(pipeline), dtype, bare=bare)
         self._effective_prompt = effective_prompt
         self._rendered: Rendered | None = None
 

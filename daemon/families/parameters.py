@@ -109,3 +109,9 @@ def create_parameters(
             f"configuration or in {spec.weights / 'genzo.json'}"
         ) from None
     return parameters
+
+
+def default_size(parameters: type[JobRequest]) -> tuple[int, int]:
+    """Width and height, in pixels, of a job that names none."""
+    fields = parameters.model_fields
+    return fields["width"].default, fields["height"].default

@@ -167,7 +167,7 @@ def open_weights(
     tokenizers: tuple[str, ...],
     network: str,
 ) -> Any:
-    """Load the model's folder or files onto its device, its VAE in float32.
+    """Load the model's folder or files into the host's memory, its VAE in float32.
 
     `network` is the folder of the part that denoises. Raises ModelError when weights are missing
     or unreadable.
@@ -176,14 +176,14 @@ def open_weights(
     if spec.weights.is_file():
         pipeline = assemble(spec, dtypes, mapped=placement.device.type != "cpu")
         pipeline.set_progress_bar_config(disable=True)
-        return pipeline.to(placement.device)
+        return pipeline
     for tokenizer in tokenizers:
         check_tokenizer(spec, tokenizer)
     options = {"add_watermarker": False} if spec.family == "sdxl" else {}
     variant = weights_variant(spec.weights / network)
     pipeline = open_folder(spec, placement, pipeline_class, variant=variant, **options)
     check_complete(spec.weights, pipeline)
-    return pipeline.to(placement.device)
+    return pipeline
 
 
 def open_folder(spec: ModelSpec, placement: Placement, pipeline_class: str, **options: Any) -> Any:

@@ -39,7 +39,7 @@ class SdxlPrompts:
         self._encoders = encoders
         self._cache = cache
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def condition(
         self, prompt: str, negative: str | None, *, guided: bool, adapters: Hashable = ()
     ) -> SdxlConditioning:

@@ -12,32 +12,33 @@ from daemon.families import (
     zimage_parameters,
 )
 from daemon.families.base import Family, Model, ModelSpec
+from daemon.families.profiles import Experience
 from spool.jobs import JobRequest
 
 
-def _load_sdxl(spec: ModelSpec) -> Model:
+def _load_sdxl(spec: ModelSpec, experience: Experience) -> Model:
     # torch and diffusers take seconds to import; the catalogue is published before.
     from daemon.families import sdxl  # noqa: PLC0415
 
-    return sdxl.load(spec)
+    return sdxl.load(spec, experience)
 
 
-def _load_chroma(spec: ModelSpec) -> Model:
+def _load_chroma(spec: ModelSpec, experience: Experience) -> Model:
     from daemon.families import chroma  # noqa: PLC0415
 
-    return chroma.load(spec)
+    return chroma.load(spec, experience)
 
 
-def _load_flux(spec: ModelSpec) -> Model:
+def _load_flux(spec: ModelSpec, experience: Experience) -> Model:
     from daemon.families import flux  # noqa: PLC0415
 
-    return flux.load(spec)
+    return flux.load(spec, experience)
 
 
-def _load_zimage(spec: ModelSpec) -> Model:
+def _load_zimage(spec: ModelSpec, experience: Experience) -> Model:
     from daemon.families import zimage  # noqa: PLC0415
 
-    return zimage.load(spec)
+    return zimage.load(spec, experience)
 
 
 families: dict[str, Family] = {
@@ -48,15 +49,16 @@ families: dict[str, Family] = {
 }
 
 
-def load(spec: ModelSpec) -> Model:
-    """Load a model onto its device.
+def load(spec: ModelSpec, experience: Experience | None = None) -> Model:
+    """Load a model into the host's memory.
 
+    `experience` is what the last one of this spec learned about the memory of its device.
     Raises ModelError when the family is unknown or the weights are missing or unreadable.
     """
     family = _family_of(spec)
     # A model let go may hang in reference cycles, and two do not always fit.
     gc.collect()
-    return family.load(spec)
+    return family.load(spec, experience or Experience())
 
 
 def parameters_of(spec: ModelSpec) -> type[JobRequest]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,10 @@ from daemon.errors import RenderError
 from daemon.families.autoencoder import Autoencoder, is_finite
 from daemon.families.base import ModelSpec, OnStep, Step
 from daemon.families.embeddings import EmbeddingCache
+from daemon.families.estimates import needs_of
 from daemon.families.job_loras import JobLoras
+from daemon.families.offloading import CPU
+from daemon.families.parameters import default_size
 from daemon.families.pipelines import (
     Placement,
     SdxlPipeline,
@@ -21,7 +24,9 @@ from daemon.families.pipelines import (
     open_sdxl,
     place,
 )
+from daemon.families.profiles import Experience
 from daemon.families.prompts import SdxlPrompts
+from daemon.families.residency import Residency
 from daemon.families.samplers import samplers
 from daemon.families.schedulers import SdxlSchedulers, WatchedScheduler, noise_changes
 from daemon.families.sdxl_parameters import parameters_of
@@ -38,21 +43,23 @@ EMBEDDINGS_BYTES = 64 << 20
 """Of one chunk of a prompt SDXL's are 0.3 MB in half precision."""
 
 
-def load(spec: ModelSpec) -> Sdxl:
-    """Load an SDXL folder onto its device and fit its previews.
+def load(spec: ModelSpec, experience: Experience) -> Sdxl:
+    """Load an SDXL folder into the host's memory and fit its previews.
 
     Raises ModelError when the folder, its weights, or the device cannot be used.
     """
     parameters = parameters_of(spec)
     placement = place(spec)
     pipeline = open_sdxl(spec, placement)
-    autoencoder = Autoencoder(pipeline.vae)
+    autoencoder = Autoencoder(pipeline.vae, placement.device, experience)
     projection = fit_projection(autoencoder.encode, autoencoder.scale_factor)
     if spec.vae_dtype is None:
         autoencoder.lower(placement.dtype)
     else:
         autoencoder.to(dtype_named(spec, spec.vae_dtype))
-    return Sdxl(spec, parameters, placement, pipeline, autoencoder, projection)
+    needs = needs_of(spec.family, placement.dtype, autoencoder.dtype)
+    residency = Residency(spec.name, pipeline, placement.device, spec.vram, experience, needs)
+    return Sdxl(spec, parameters, placement, pipeline, autoencoder, projection, residency)
 
 
 class Sdxl:
@@ -66,6 +73,7 @@ class Sdxl:
         pipeline: SdxlPipeline,
         autoencoder: Autoencoder,
         projection: Projection,
+        residency: Residency,
     ) -> None:
         self.spec = spec
         self.parameters = parameters
@@ -73,10 +81,24 @@ class Sdxl:
         self._pipeline = pipeline
         self._autoencoder = autoencoder
         self._projection = projection
+        self._residency = residency
         encoders = (spec.weights, spec.text_encoder, spec.text_encoder_2, spec.tokenizer)
-        self._prompts = SdxlPrompts(pipeline, encoders, EmbeddingCache(EMBEDDINGS_BYTES))
+        self._embeddings = EmbeddingCache(EMBEDDINGS_BYTES)
+        self._prompts = SdxlPrompts(pipeline, encoders, self._embeddings)
         self._schedulers = SdxlSchedulers(pipeline.scheduler.config, noise_changes(spec))
-        self._loras = JobLoras(spec, pipeline, placement.dtype, effective_prompt)
+        self._loras = JobLoras(
+            spec, pipeline, placement.dtype, effective_prompt, bare=residency.bare
+        )
+
+    def wake(self) -> None:
+        self._residency.run(default_size(self.parameters), lambda: None)
+
+    def park(self) -> None:
+        self._residency.park()
+        self._embeddings.move(CPU)
+
+    def tensors(self) -> Iterator[torch.Tensor]:
+        return self._residency.tensors()
 
     def total_steps(self, job: ResolvedJob) -> int:
         return self._schedulers.timesteps(job.sampler, job.steps)
@@ -91,11 +113,15 @@ class Sdxl:
         return samplers[job.sampler].label
 
     def denoise(self, job: ResolvedJob, seed: int, on_step: OnStep) -> torch.Tensor:
-        # Outside of inference mode, as LoRAs want it.
-        prompt = self._loras.apply(job)
-        return self._denoise(job, prompt, seed, on_step)
+        def work() -> torch.Tensor:
+            # Outside of inference mode, as LoRAs want it.
+            prompt = self._loras.apply(job)
+            self._embeddings.move(self._placement.device)
+            with self._residency.computing():
+                return self._denoise(job, prompt, seed, on_step)
 
-    @torch.inference_mode()
+        return self._residency.run((job.width, job.height), work)
+
     def _denoise(self, job: ResolvedJob, prompt: str, seed: int, on_step: OnStep) -> torch.Tensor:
         watched = self._schedulers.of(job.sampler)
         self._pipeline.scheduler = watched.scheduler
@@ -108,7 +134,10 @@ class Sdxl:
         return latents
 
     def decode(self, latents: torch.Tensor) -> Image:
-        return self._autoencoder.decode(latents)
+        try:
+            return self._autoencoder.decode(latents)
+        finally:
+            self._residency.rest()
 
     def describe(self, job: ResolvedJob | None = None) -> dict[str, Any]:
         device = self._placement.device
@@ -124,6 +153,7 @@ class Sdxl:
             description["gpu"] = torch.cuda.get_device_name(device)
         if job is not None:
             description["scheduler"] = samplers[job.sampler].scheduler
+            description["memory"] = self._residency.describe((job.width, job.height))
             description |= self._loras.describe(job)
         return description
 

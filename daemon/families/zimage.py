@@ -9,12 +9,13 @@ from daemon.families.base import ModelSpec
 from daemon.families.embeddings import Tensors
 from daemon.families.flow import Flow, count_tokens
 from daemon.families.flow_pipelines import ZImagePipeline, open_zimage, place_flow
+from daemon.families.profiles import Experience
 from daemon.families.zimage_parameters import MAX_TOKENS, is_turbo, parameters_of
 from spool.jobs import ResolvedJob
 
 
-def load(spec: ModelSpec) -> ZImage:
-    """Load a Z-Image folder onto its device and fit its previews.
+def load(spec: ModelSpec, experience: Experience) -> ZImage:
+    """Load a Z-Image folder into the host's memory and fit its previews.
 
     Raises ModelError when the folder, its weights, or the device cannot be used.
     """
@@ -27,7 +28,7 @@ def load(spec: ModelSpec) -> ZImage:
             "(chat_template.jinja, or chat_template in tokenizer_config.json), without which no "
             "prompt can be read; fetch the model again"
         )
-    return ZImage(spec, parameters, placement, pipeline)
+    return ZImage(spec, parameters, placement, pipeline, experience)
 
 
 class ZImage(Flow[ZImagePipeline]):

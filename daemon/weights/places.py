@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 from daemon import libraries
 from daemon.errors import ModelError
 from daemon.families.base import ModelSpec
+
+Stamp = tuple[tuple[str, int, int, int], ...]
+"""Files as they are: path, inode, size in bytes, time of the last change in nanoseconds."""
 
 _ID = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 _WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
@@ -35,6 +38,22 @@ def located(spec: ModelSpec) -> ModelSpec:
             f"({spec.hub_cache or 'the usual one'}); fetch it, or set allow_download = true"
         )
     return replace(spec, weights=found)
+
+
+def stamp_of(spec: ModelSpec) -> Stamp:
+    """The state of every file that the spec names or that lies in a folder it names."""
+    named = [getattr(spec, field.name) for field in fields(spec) if field.name != "loras"]
+    places = [place for place in named if isinstance(place, Path)]
+    files = [file for place in places for file in (place, *place.rglob("*")) if file.is_file()]
+    return tuple((str(file), *_state(file)) for file in sorted(files))
+
+
+def _state(file: Path) -> tuple[int, int, int]:
+    try:
+        status = file.stat()
+    except OSError:  # gone since it was listed
+        return (0, 0, 0)
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _cached(spec: ModelSpec, name: str) -> Path | None:

@@ -35,12 +35,16 @@ def models(arguments: argparse.Namespace) -> int:
     for report in reports:
         for entry in report.models:
             print(f"{entry.name}  {entry.family}  slot {report.slot} ({report.state})")
+            print(f"    {entry.error or entry.state}")
             print(f"    {_sentence(entry)}")
             for lora in entry.available_loras:
                 words = ", ".join(lora["trigger_words"]) or "no trigger"
                 print(f"    LoRA {lora['id']}  {lora['name']}  ({words})")
             for refused in entry.refused_loras:
                 print(f"    not a LoRA of it: {refused['file']}: {refused['reason']}")
+        for model in report.unusable:
+            print(f"{model['name']}  {model['family']}  slot {report.slot}: cannot be used")
+            print(f"    {model['error']}")
     return 0
 
 
@@ -119,6 +123,8 @@ def _as_json(entry: ModelEntry) -> dict[str, Any]:
         "name": entry.name,
         "family": entry.family,
         "default": entry.default,
+        "state": entry.state,
+        "error": entry.error,
         "defaults": {name: properties.get(name, {}).get("default") for name in wanted},
         "loras": list(entry.available_loras),
         "refused_loras": list(entry.refused_loras),

@@ -322,7 +322,7 @@ def test_in_half_precision_a_lora_is_held_in_it_and_leaves_no_trace(
     before = latents(model)
     assert not torch.equal(latents(model, (name, 0.5)), before)
     assert torch.equal(latents(model), before)
-    (adapter,) = model._adapters._loaded.values()  # type: ignore[attr-defined]
+    (adapter,) = model._loras._adapters._loaded.values()  # type: ignore[attr-defined]
     pipeline = model._pipeline  # type: ignore[attr-defined]
     held = [
         parameter
@@ -349,7 +349,7 @@ def test_a_hundred_switches_take_no_more_memory_than_ten(
         parts = model._pipeline.unet, model._pipeline.text_encoder  # type: ignore[attr-defined]
         return (
             sum(1 for part in parts for _ in part.parameters()),
-            len(model._adapters._loaded),  # type: ignore[attr-defined]
+            len(model._loras._adapters._loaded),  # type: ignore[attr-defined]
         )
 
     counts = [switch(number) for number in range(20)]
@@ -373,7 +373,7 @@ def test_what_a_job_uses_stays_loaded_however_much_it_is(
     weights = [(name, 0.5) for name in names]
     expected = latents(model, *weights)
     small = load(spec)
-    adapters = small._adapters  # type: ignore[attr-defined]
+    adapters = small._loras._adapters  # type: ignore[attr-defined]
     adapters._most, adapters._most_bytes = 2, 1000
     assert torch.equal(latents(small, *weights), expected)
     assert len(adapters._loaded) == 3

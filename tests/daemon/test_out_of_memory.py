@@ -40,7 +40,10 @@ def test_a_decode_that_runs_out_of_memory_is_done_in_a_smaller_way_and_said(
     assert not vae.use_tiling
     # The seams of tiles change some pixels.
     assert how == "in tiles" or ImageChops.difference(image, whole).getbbox() is None
+    # This size is decoded so from now on, others are not.
     model.decode(latents)
+    assert model.describe()["decoded"] == how
+    model.decode(latents[..., :4])
     assert model.describe()["decoded"] == "whole"
 
 

@@ -40,6 +40,7 @@ def test_info_has_the_default_models_parameters(served: Served) -> None:
     assert set(lora) == {"id", "name", "trigger_words", "weight", "trigger_weight"}
     assert lora["id"] == LORA
     assert info["suggested_prompts"] == ["a red circle"]
+    assert (info["model"]["state"], info["model"]["error"]) == ("cold", None)
     assert [slot["name"] for slot in info["slots"]] == ["0"]
 
 

@@ -62,6 +62,12 @@ def test_a_report_that_cannot_be_read_is_passed_over_and_kept(spool: Spool, cont
     assert (spool.slots / "gpu0.json").read_bytes() == content
 
 
+def test_a_report_of_a_daemon_that_told_no_states_is_read(spool: Spool) -> None:
+    document = json.loads(report().encode())
+    del document["unusable"], document["models"][0]["state"], document["models"][0]["error"]
+    assert SlotReport.decode(json.dumps(document).encode()) == report()
+
+
 def test_a_report_carries_its_format() -> None:
     assert json.loads(report().encode())["format"] == 1
     with pytest.raises(ValueError, match="format"):

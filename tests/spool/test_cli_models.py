@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
 from dataclasses import replace
 from pathlib import Path
 
-from spool.catalogue import publish_report
+from spool.catalogue import ModelState, publish_report
 from spool.layout import Spool
 from spool.settings import load
 from tests.models import original_files as original
@@ -31,6 +32,25 @@ def test_the_models_that_slots_serve_are_listed_with_their_loras(spool: Spool) -
     assert "not a LoRA of it: old/pony.safetensors: it is LoHa, which is not" in done.stdout
     assert entry["refused_loras"] == [refused]
     assert [lora["id"] for lora in entry["loras"]] == ["ink"]
+
+
+def test_each_model_is_listed_with_its_state(spool: Spool) -> None:
+    warm = dataclasses.replace(MODEL, state=ModelState.WARM)
+    broken = dataclasses.replace(
+        MODEL, name="broken", state=ModelState.ERROR, error="model broken: is cut short"
+    )
+    unusable = {"name": "gone", "family": "flux", "error": "model gone: /x does not exist"}
+    told = dataclasses.replace(report("gpu0", warm, broken), unusable=(unusable,))
+    publish_report(spool, told)
+    lines = genzo("models", "--spool", spool.root).stdout.splitlines()
+    assert lines[lines.index("tiny  sdxl  slot gpu0 (idle)") + 1] == "    warm"
+    assert lines[lines.index("broken  sdxl  slot gpu0 (idle)") + 1] == f"    {broken.error}"
+    assert lines[-2:] == ["gone  flux  slot gpu0: cannot be used", f"    {unusable['error']}"]
+    listed = json.loads(genzo("models", "--json", "--spool", spool.root).stdout)["gpu0"]
+    assert [(each["state"], each["error"]) for each in listed] == [
+        ("warm", None),
+        ("error", broken.error),
+    ]
 
 
 def test_a_spool_without_daemons_says_what_to_do(spool: Spool) -> None:

@@ -37,6 +37,7 @@ alice = "abcdefghijklmnopqrstuvwxyz012345"
 [daemon]
 device = "cuda:1"
 previews_per_second = 0
+host_memory = "24 GiB"
 [output]
 format = "webp"
 quality = 75
@@ -67,6 +68,7 @@ prediction_type = "v_prediction"
 zero_snr = true
 dtype = "bfloat16"
 vae_dtype = "float32"
+vram = "balanced"
 [model.lora."civitai_123"]
 trigger_words = ["ink wash", "inks"]
 weight = 0.8
@@ -121,6 +123,7 @@ def test_every_setting_can_stand_in_the_file(tmp_path: Path) -> None:
     assert (found.daemon.device, found.daemon.previews_per_second) == ("cuda:1", 0)
     assert (found.output.format, found.output.quality) == (PictureFormat.WEBP, 75)
     assert found.output.lossless
+    assert found.daemon.host_memory == 24 << 30
     first, second = found.model
     assert first.model_dump() == {
         "name": "a",
@@ -156,6 +159,7 @@ def test_every_setting_can_stand_in_the_file(tmp_path: Path) -> None:
         "zero_snr": True,
         "dtype": "bfloat16",
         "vae_dtype": "float32",
+        "vram": "balanced",
     }
     assert (second.name, second.default, second.steps) == ("b", False, None)
 
