@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from starlette.concurrency import run_in_threadpool
 
+from httpd import idempotency
 from httpd.bodies import Accepted
 from httpd.context import context_of, send_body
 from httpd.gate import token_name
@@ -22,7 +22,6 @@ from spool.layout import Spool
 from spool.problems import Problem
 from spool.room import require_room
 from spool.settings import Settings
-from spool.tickets import Ticket
 from spool.views import job_view
 
 if TYPE_CHECKING:
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}")
-
 
 async def generate(request: Request) -> Response:
     """Accept a job; durable when the answer goes out."""
@@ -40,7 +37,7 @@ async def generate(request: Request) -> Response:
     spool, settings = context.spool, context.settings
     asked = parse_request(await context.uploads.read_json(request))
     client = token_name(request)
-    key = _idempotency_key(request, client)
+    key = idempotency.key_of(request)
     job_id = await run_in_threadpool(_accept, spool, asked, key, settings, client)
     view = await run_in_threadpool(job_view, spool, job_id)
     view = await run_in_threadpool(context.outlook.seen, view) if view else None
@@ -55,25 +52,11 @@ async def generate(request: Request) -> Response:
     return send_body(accepted, HTTPStatus.ACCEPTED, {"Location": links["status_url"]})
 
 
-def _idempotency_key(request: Request, client: str | None) -> str | None:
-    """The key under which the job is known; each token has keys of its own."""
-    key = request.headers.get("idempotency-key")
-    if key is None:
-        return None
-    if _IDEMPOTENCY_KEY.fullmatch(key) is None:
-        raise Problem(
-            "Bad Idempotency-Key",
-            "Idempotency-Key: use 1 to 255 printable ASCII characters",
-            status=HTTPStatus.BAD_REQUEST,
-        )
-    return acceptance.key_of("http", key, *([client] if client else []))
-
-
 def _accept(
     spool: Spool, asked: JobRequest, key: str | None, settings: Settings, client: str | None
 ) -> str:
     """Queue `asked`, or find the job that its key names already; the job's id."""
-    earlier = _earlier(spool, key, asked)
+    earlier = idempotency.earlier_job(spool, key, asked) if key else None
     if earlier is not None:
         return earlier
     _require_place(spool, settings.http.queue_limit)
@@ -84,7 +67,7 @@ def _accept(
         acceptance.admit(spool, ticket)
     elif not acceptance.admit_keyed(spool, ticket):
         # The same request was sent twice at once, and the other one was faster.
-        return _earlier(spool, key, asked) or ticket.job_id
+        return idempotency.earlier_job(spool, key, asked) or ticket.job_id
     log.info("%s: accepted over HTTP%s", ticket.job_id, f" from {client}" if client else "")
     return ticket.job_id
 
@@ -100,20 +83,3 @@ def _require_place(spool: Spool, limit: int) -> None:
             "try again later, or drop the job as a file",
             status=HTTPStatus.TOO_MANY_REQUESTS,
         )
-
-
-def _earlier(spool: Spool, key: str | None, asked: JobRequest) -> str | None:
-    """The job that was accepted under `key`. Raises Problem (422) if it was another request."""
-    if key is None or not acceptance.is_known(spool, key):
-        return None
-    try:
-        ticket = Ticket.decode(acceptance.key_path(spool, key).read_bytes())
-    except FileNotFoundError:  # house-keeping has just removed it
-        return None
-    if ticket.digest != acceptance.digest(asked):
-        raise Problem(
-            "Idempotency-Key used before",
-            f"Idempotency-Key: it belongs to job {ticket.job_id}, whose request differs; "
-            "use a new key",
-        )
-    return ticket.job_id

@@ -84,6 +84,7 @@ ENDPOINTS = (
             400: "The body is not valid JSON, or a header is not valid",
             **_FOREIGN,
             408: "The body did not arrive in time",
+            409: "The job of this Idempotency-Key is over, and its record was cleaned away",
             413: "The body is larger than 1 MiB",
             415: "The Content-Type is not application/json, or the body is compressed",
             422: "A field is not valid; `errors` names each",
