@@ -16,6 +16,8 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 MAX_PREVIEW_PX = 512
 FIT_PICTURES, FIT_PX = 12, 128
+FIT_VERSION = 1
+"""Raised with every change to how projections are fitted: kept ones are then fitted anew."""
 
 
 @dataclass(frozen=True)

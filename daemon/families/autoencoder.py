@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import cast
 
 import torch
 from PIL import Image
@@ -10,6 +11,8 @@ from PIL import Image
 from daemon.errors import RenderError
 from daemon.families.pipelines import Vae
 from daemon.families.profiles import Decoding, Experience
+from daemon.previews import Projection
+from daemon.projections import cache_directory, digest_of, kept_projection
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +37,20 @@ class Autoencoder:
         self.decoded = Decoding.WHOLE
         """How the last picture was decoded."""
         self.scale_factor = 2 ** (len(vae.config.block_out_channels) - 1)
+
+    def projection(self) -> Projection:
+        """The projection of its latents to colours, for previews; fitted only if none is kept.
+
+        Ask for it while the VAE is in float32: it is fitted in the VAE's dtype.
+        """
+        config = self._vae.config
+        return kept_projection(
+            cache_directory(),
+            digest_of(cast("torch.nn.Module", self._vae), dict(config)),
+            self.encode,
+            self.scale_factor,
+            config.latent_channels,
+        )
 
     def lower(self, dtype: torch.dtype) -> None:
         """Run in this dtype from now on, unless the VAE's config says that it needs float32.

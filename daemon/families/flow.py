@@ -25,7 +25,6 @@ from daemon.families.profiles import Experience
 from daemon.families.residency import Residency
 from daemon.families.samplers import flow_samplers
 from daemon.loras import plain_prompt
-from daemon.previews import fit_projection
 from spool.jobs import JobRequest, ResolvedJob
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ class Flow(ABC, Generic[Pipeline]):
         self._watched = WatchedFlow(make_flow_scheduler(spec, pipeline.scheduler.config))
         pipeline.scheduler = self._watched.scheduler
         self._autoencoder = Autoencoder(pipeline.vae, placement.device, experience)
-        self._projection = fit_projection(self._autoencoder.encode, self._autoencoder.scale_factor)
+        self._projection = self._autoencoder.projection()
         if spec.vae_dtype is None:
             self._autoencoder.lower(placement.dtype)
         else:

@@ -32,7 +32,7 @@ from daemon.families.schedulers import SdxlSchedulers, WatchedScheduler, noise_c
 from daemon.families.sdxl_parameters import parameters_of
 from daemon.families.weighting import parse
 from daemon.loras import effective_prompt
-from daemon.previews import Projection, fit_projection
+from daemon.previews import Projection
 from spool.jobs import JobRequest, ResolvedJob
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def load(spec: ModelSpec, experience: Experience) -> Sdxl:
     placement = place(spec)
     pipeline = open_sdxl(spec, placement)
     autoencoder = Autoencoder(pipeline.vae, placement.device, experience)
-    projection = fit_projection(autoencoder.encode, autoencoder.scale_factor)
+    projection = autoencoder.projection()
     if spec.vae_dtype is None:
         autoencoder.lower(placement.dtype)
     else:
