@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -19,6 +20,7 @@ from typing import Self
 from spool import durable, ids
 from spool.layout import Spool, shards
 from spool.picture_files import BY_EXTENSION, PictureFormat
+from spool.sweeping import Folder, opened
 
 _NAME = re.compile(rf"({ids.PATTERN})-(0|[1-9]\d{{0,2}})\.({'|'.join(BY_EXTENSION)})", re.ASCII)
 _THUMBNAIL = ".thumb.webp"
@@ -86,6 +88,32 @@ def publish_picture(spool: Spool, name: PictureName, picture: bytes, thumbnail: 
         return durable.publish(path, picture, scratch=spool.tmp)
 
     return durable.within_directory(folder, publish, within=spool.gallery)
+
+
+def remove_picture(spool: Spool, name: PictureName) -> bool:
+    """Remove a picture durably, and its thumbnail behind it; False if there is no such picture.
+
+    A crash in between leaves a thumbnail that nothing shows, which the next call removes. Not for
+    a job that has a ticket: it would render the picture again.
+    """
+    path = name.picture(spool)
+    with suppress(FileNotFoundError, NotADirectoryError), opened(spool.gallery) as gallery:
+        for day in gallery.folders(path.parent.parent.name.__eq__):
+            for hour in day.folders(path.parent.name.__eq__):
+                return _remove_from(hour, spool, name)
+    return False
+
+
+def _remove_from(hour: Folder, spool: Spool, name: PictureName) -> bool:
+    found = hour.file(str(name)) is not None
+    if found:
+        os.unlink(str(name), dir_fd=hour.descriptor)
+    # Another format may hold the index; then the thumbnail is that one's.
+    if published_name(spool, name.job_id, name.index) is None:
+        with suppress(FileNotFoundError):
+            os.unlink(name.thumbnail(spool).name, dir_fd=hour.descriptor)
+    os.fsync(hour.descriptor)
+    return found
 
 
 def newest_first(spool: Spool) -> Iterator[PictureName]:

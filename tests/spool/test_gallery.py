@@ -11,6 +11,7 @@ from spool.gallery import (
     pictures_in,
     publish_picture,
     published_name,
+    remove_picture,
 )
 from spool.layout import Spool
 from spool.picture_files import PictureFormat
@@ -103,6 +104,48 @@ def test_a_kill_at_any_line_shows_no_picture_without_its_thumbnail(tmp_path: Pat
         publish_picture(spool, again, b"webp", b"thumb")
         assert list(newest_first(spool)) == [name if there else again]
     assert shown == {False, True}
+
+
+def test_a_removal_that_is_killed_anywhere_is_completed_by_the_next(tmp_path: Path) -> None:
+    numbers = iter(range(1000))
+    name = PictureName(JOB_ID, 0)
+
+    def prepare() -> Spool:
+        spool = Spool.create(tmp_path / str(next(numbers)))
+        publish_picture(spool, name, b"png", b"thumb")
+        return spool
+
+    shown = set()
+    for spool in killed_at_each_effect(prepare, lambda spool: remove_picture(spool, name)):
+        there = name.picture(spool).exists()
+        assert name.thumbnail(spool).exists() or not there
+        shown.add(there)
+        assert remove_picture(spool, name) is there
+        assert list(name.picture(spool).parent.iterdir()) == []
+    assert shown == {False, True}
+
+
+def test_only_the_picture_that_is_named_is_removed(spool: Spool) -> None:
+    name, other = PictureName(JOB_ID, 0, PictureFormat.WEBP), PictureName(JOB_ID, 1)
+    for each in (name, other):
+        publish_picture(spool, each, b"picture", b"thumb")
+    assert not remove_picture(spool, PictureName(JOB_ID, 0, PictureFormat.PNG))
+    assert name.thumbnail(spool).exists()
+    assert not remove_picture(spool, PictureName("20261123T131728417-7f3a9c", 0))
+    assert remove_picture(spool, name)
+    assert list(newest_first(spool)) == [other]
+    assert other.thumbnail(spool).exists()
+
+
+def test_a_link_in_a_pictures_place_is_not_removed(spool: Spool, tmp_path: Path) -> None:
+    name = PictureName(JOB_ID, 0)
+    target = tmp_path / "elsewhere"
+    target.mkdir()
+    (target / str(name)).touch()
+    name.picture(spool).parent.parent.mkdir()
+    name.picture(spool).parent.symlink_to(target)
+    assert not remove_picture(spool, name)
+    assert (target / str(name)).exists()
 
 
 def test_the_newest_job_comes_first_and_its_last_picture_first(spool: Spool) -> None:
