@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
@@ -44,12 +45,14 @@ def create_application(
     origins = settings.http.origins
     most_streams = max(1, (most_connections or settings.http.connections) * 3 // 4)
     pictures = Pictures(spool)
-    gallery = GalleryStream(spool, pictures)
+    album = Album(spool, settings)
+    gallery = GalleryStream(spool, pictures, on_new=album.note)
     outlook = Outlook(spool)
     follower = Follower(spool, on_feed=gallery.wake, settings=settings, outlook=outlook)
 
     @asynccontextmanager
     async def lifespan(_application: Starlette) -> AsyncIterator[None]:
+        await run_in_threadpool(album.start)
         await gallery.start()
         follower.start()
         try:
@@ -57,6 +60,7 @@ def create_application(
         finally:
             await follower.stop()
             await gallery.stop()
+            await run_in_threadpool(album.stop)
 
     application = Starlette(
         routes=table.routes(),
@@ -79,7 +83,6 @@ def create_application(
     )
     # A name with a slash behind it is another name, and no one's.
     application.router.redirect_slashes = False
-    album = Album(spool)
     application.state.context = Context(
         spool, settings, album, pictures, gallery, follower, outlook, tokens, Uploads()
     )

@@ -143,10 +143,17 @@ class PictureList(Body):
     """One page of the gallery, the newest first."""
 
     images: list[Picture]
-    total: int
+    total: int | None = Field(
+        description="How many there are; null while the index is built, or if a search finds "
+        "very many"
+    )
     limit: int
     offset: int
     next: str | None = Field(description="Address of the next page")
+    next_cursor: str | None = Field(
+        description="The `cursor` of the next page: behind it nothing is repeated or left out, "
+        "whatever comes or goes meanwhile"
+    )
 
 
 class ModelBody(Body):

@@ -26,7 +26,7 @@ IMMUTABLE = "private, max-age=31536000, immutable"
 
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII | re.IGNORECASE)
 
 
 def open_regular(path: Path) -> FileIO | None:
@@ -60,36 +60,47 @@ def _open_beneath(root: Path, parts: Sequence[str]) -> int:
 async def send_file(request: Request, path: Path, media_type: str) -> Response | None:
     """The file at `path`, or the part that was asked for; None if there is no such file.
 
-    One range is answered with 206; several are answered with the whole file, as RFC 9110 allows.
+    As RFC 9110 has it: If-Match, then If-None-Match; a Range of GET alone, and only if If-Range
+    names this file. One range is answered with 206, several with the whole file (section 14.2).
     """
-    file = await run_in_threadpool(open_regular, path)
-    if file is None:
+    opened = await run_in_threadpool(_open, path)
+    if opened is None:
         return None
+    file, whole = opened
     status = os.fstat(file.fileno())
-    size = status.st_size
+    size, etag = status.st_size, f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
     headers = {
-        "ETag": f'"{status.st_mtime_ns:x}-{size:x}"',
+        "ETag": etag,
         "Cache-Control": IMMUTABLE,
         "Accept-Ranges": "bytes",
         "X-Content-Type-Options": "nosniff",
     }
-    if _matches(request.headers.get("if-none-match"), headers["ETag"]):
-        file.close()
-        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    refusal = _precondition(request, headers)
     begin, end, code = 0, size, HTTPStatus.OK
-    wanted = _asked_range(request, headers["ETag"], size)
-    if wanted is not None:
+    wanted = _asked_range(request, etag, size)
+    if refusal is None and wanted is not None:
         begin, end = wanted
-        if begin >= end:
-            file.close()
-            return _not_satisfiable(request.headers["range"], size)
         code = HTTPStatus.PARTIAL_CONTENT
         headers["Content-Range"] = f"bytes {begin}-{end - 1}/{size}"
+        if begin >= end:
+            refusal = _not_satisfiable(request.headers["range"], size)
     headers["Content-Length"] = str(end - begin)
-    if request.method == "HEAD":
-        file.close()
-        return Response(status_code=code, headers=headers, media_type=media_type)
-    return StreamingResponse(_chunks(file, begin, end), code, headers, media_type)
+    if refusal is None and request.method != "HEAD" and whole is None:
+        return StreamingResponse(_chunks(file, begin, end), code, headers, media_type)
+    file.close()
+    if refusal is not None:
+        return refusal
+    content = whole[begin:end] if whole is not None and request.method != "HEAD" else None
+    return Response(content, code, headers, media_type)
+
+
+def _open(path: Path) -> tuple[FileIO, bytes | None] | None:
+    """The file at `path`, and all of it if it is small, as thumbnails are."""
+    file = open_regular(path)
+    if file is None:
+        return None
+    size = os.fstat(file.fileno()).st_size
+    return file, file.read(size) if size <= CHUNK_BYTES else None
 
 
 async def _chunks(file: FileIO, begin: int, end: int) -> AsyncIterator[bytes]:
@@ -103,18 +114,32 @@ async def _chunks(file: FileIO, begin: int, end: int) -> AsyncIterator[bytes]:
             yield chunk
 
 
-def _matches(header: str | None, etag: str) -> bool:
-    """Whether an If-None-Match header names `etag`; weak ones compare equal here."""
-    if header is None:
-        return False
-    tags = [tag.strip().removeprefix("W/") for tag in header.split(",")]
-    return "*" in tags or etag in tags
+def _precondition(request: Request, headers: dict[str, str]) -> Response | None:
+    """The answer in place of the file, if the request's conditions ask for one."""
+    etag = headers["ETag"]
+    wanted = request.headers.get("if-match")
+    if wanted is not None and not _names(wanted, etag, strongly=True):
+        status = HTTPStatus.PRECONDITION_FAILED
+        detail = f"If-Match: the file is {etag}, not {wanted[:100]}"
+        return problem_response(Problem(status.phrase, detail, status=status), {"ETag": etag})
+    known = request.headers.get("if-none-match")
+    if known is not None and _names(known, etag, strongly=False):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    return None
+
+
+def _names(header: str, etag: str, *, strongly: bool) -> bool:
+    """Whether a list of entity tags names `etag`; weak ones are equal to it only weakly."""
+    if header.strip() == "*":
+        return True
+    tags = [tag.strip() for tag in header.split(",")]
+    return etag in tags or (not strongly and f"W/{etag}" in tags)
 
 
 def _asked_range(request: Request, etag: str, size: int) -> tuple[int, int] | None:
     """The bytes asked for, from and to; None for all of them, an empty range if there are none."""
     header = request.headers.get("range")
-    match = _RANGE.fullmatch(header.replace(" ", "")) if header else None
+    match = _RANGE.fullmatch(header.strip()) if header and request.method == "GET" else None
     if match is None or request.headers.get("if-range", etag) != etag:
         return None
     first, last = match.groups()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from starlette.concurrency import run_in_threadpool
 
@@ -26,10 +26,14 @@ class GalleryStream:
     An event's id is the picture's name, which the feed still tells after a restart.
     """
 
-    def __init__(self, spool: Spool, pictures: Pictures) -> None:
+    def __init__(
+        self, spool: Spool, pictures: Pictures, on_new: Callable[[list[PictureName]], None]
+    ) -> None:
+        """`on_new` is called with new pictures before any listener hears of them."""
         self._spool = spool
         self._reader = FeedReader(spool)
         self._pictures = pictures
+        self._on_new = on_new
         self._channels: set[Channel] = set()
         self._recent: dict[PictureName, None] = {}
         self._missed: tuple[str, PictureName, Update] | None = None
@@ -107,6 +111,7 @@ class GalleryStream:
                 log.error("the feed of new pictures cannot be read: %s", error)
                 continue
             self._remember(names)
+            self._on_new(names)
             for update in updates:
                 self._publish(update)
 

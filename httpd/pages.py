@@ -91,7 +91,7 @@ async def index(request: Request) -> Response:
     """The newest pictures, for who is let in."""
     context = context_of(request)
     pictures: list[Picture] = []
-    total = 0
+    total: int | None = 0
     if not context.tokens or token_name(request):
         pictures, total = await run_in_threadpool(page_of, context, SHOWN, 0)
     shown = "\n".join(map(_figure, pictures)) or '<p class="empty">No pictures yet.</p>'
@@ -136,7 +136,9 @@ def _figure(picture: Picture) -> str:
     )
 
 
-def _summary(shown: int, total: int) -> str:
+def _summary(shown: int, total: int | None) -> str:
+    if total is None:
+        return f"The newest {shown} pictures"
     if total == 0:
         return "Pictures will appear here."
     if shown < total:

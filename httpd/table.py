@@ -22,6 +22,7 @@ from httpd.bodies import (
 )
 from httpd.context import context_of
 from httpd.endpoints import Answer, Endpoint, Parameter, routes_of
+from httpd.keys import CURSOR_PATTERN
 from httpd.openapi import EVENT_STREAM, specification
 from spool.catalogue import Catalogue
 from spool.jobs import JobRequest
@@ -43,6 +44,9 @@ _LIMIT = Parameter(
     "How many at most",
     {"type": "integer", "minimum": 1, "maximum": images.MAX_LIMIT, "default": 50},
 )
+_INSTANT = {
+    "anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}]
+}
 _LAST_EVENT_ID = Parameter(
     "Last-Event-ID",
     "Id of the last event seen; the stream goes on right behind it. 0:0 is before a job's first",
@@ -182,6 +186,26 @@ ENDPOINTS = (
                 "How many to pass over",
                 {"type": "integer", "minimum": 0, "default": 0},
             ),
+            Parameter(
+                "cursor",
+                "The next_cursor of a page: what comes behind that page",
+                {"type": "string", "pattern": CURSOR_PATTERN},
+            ),
+            Parameter(
+                "q",
+                "Words, or beginnings of words, that the prompt has, all of them; of scripts "
+                "without spaces any characters",
+                {"type": "string", "maxLength": images.MAX_QUERY_CHARS},
+            ),
+            Parameter(
+                "model",
+                "Only pictures of this model",
+                {"type": "string", "maxLength": images.MAX_MODEL_CHARS},
+            ),
+            Parameter("since", "Only jobs of this day or instant, or later", _INSTANT),
+            Parameter(
+                "until", "Only jobs of this day or earlier, or before this instant", _INSTANT
+            ),
         ),
     ),
     Endpoint(
@@ -192,6 +216,15 @@ ENDPOINTS = (
         _GALLERY,
         _file_answers("image/*"),
         _FILE_ERRORS,
+    ),
+    Endpoint(
+        "DELETE",
+        "/api/images/{filename}",
+        images.delete_image,
+        "Remove a picture and its thumbnail; the job's record stays",
+        _GALLERY,
+        {204: Answer("The picture is gone")},
+        {**_FOREIGN, **_NO_PICTURE, 409: "Its job is not finished"},
     ),
     Endpoint(
         "GET",

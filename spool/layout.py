@@ -27,6 +27,7 @@ _SLOT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 _DROP_BOX_MODE = 0o3730  # others may add files, but neither list, read nor remove them
 MODES = {
     "incoming": _DROP_BOX_MODE,
+    "cache": 0o700,
     "locks": 0o700,  # who can open a lock file can hold it
     "seen": 0o700,
     "tmp": 0o700,
@@ -47,6 +48,7 @@ DIRECTORIES = (
     "seen",
     "seen/pending",
     "tmp",
+    "cache",
 )
 
 
@@ -163,6 +165,11 @@ class Spool:
     @cached_property
     def tmp(self) -> Path:
         return self.root / "tmp"
+
+    @cached_property
+    def cache(self) -> Path:
+        """What can be made again from the rest, and may be removed at any time."""
+        return self.root / "cache"
 
     @cached_property
     def feed(self) -> Path:

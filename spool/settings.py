@@ -162,6 +162,9 @@ class HttpSettings(_Section):
     connections: Annotated[int, Field(ge=16)] = Field(
         8000, description="Open connections; three quarters of them may be streams"
     )
+    cache: HomePath | None = Field(
+        None, description="Directory of the gallery's index; else the spool's cache/"
+    )
 
 
 class DaemonSettings(_Section):

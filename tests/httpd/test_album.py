@@ -1,79 +1,466 @@
-"""Pages of a gallery agree with the whole, whatever was remembered."""
+"""Pages out of the index are those of the folders, whatever happens to either."""
 
 from __future__ import annotations
 
+import itertools
 import os
-import time
+import random
+import shutil
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from PIL import Image
 
+from daemon.infotext import Infotext
+from daemon.pictures import encode_picture
 from httpd.album import Album
+from httpd.finding import MAX_COUNTED, Wanted
+from httpd.keys import FIRST_RANK, LAST_RANK, Key, key_of, name_of, rank_at
+from httpd.pictures import Pictures
+from httpd.shelves import Shelves
+from httpd.terms import query_terms
 from spool import ids
-from spool.gallery import PictureName, count, newest_first
+from spool.gallery import PictureName, newest_first, remove_picture
 from spool.layout import Spool
+from spool.picture_files import PictureFormat
+from spool.problems import Problem
+from spool.settings import HttpSettings, OutputSettings, Settings
+from tests.httpd.shelf_filler import HOUR_MS, LONG_AGO_MS, add, lay, settle, write_record
+from tests.services import wait_for
 
-HOUR_MS = 3_600_000
-LONG_AGO_MS = 1_700_000_000_000
+HOURS = 60
 
 
 @pytest.fixture
 def spool(tmp_path: Path) -> Spool:
-    """A gallery of five hours with seven pictures each."""
-    made = Spool.create(tmp_path / "spool")
-    for hour in range(5):
-        for number in range(7):
-            add(made, LONG_AGO_MS + hour * HOUR_MS + number)
-    return made
+    return Spool.create(tmp_path / "spool")
 
 
-def add(spool: Spool, instant_ms: int) -> PictureName:
-    name = PictureName(ids.at(instant_ms), 0)
-    path = name.picture(spool)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch()
-    return name
+@contextmanager
+def opened(spool: Spool, settings: Settings | None = None) -> Iterator[Album]:
+    """An album whose index is whole."""
+    album = Album(spool, settings)
+    album.start()
+    try:
+        wait_for(lambda: album.page(1).total is not None, what="the index")
+        yield album
+    finally:
+        album.stop()
 
 
-def settle(spool: Spool) -> None:
-    """Make every folder look as if it had not changed for a while."""
-    for folder in spool.gallery.glob("*/*"):
-        os.utime(folder, (time.time() - 60, time.time() - 60))
+def names(album: Album, wanted: Wanted | None = None, limit: int = 100) -> list[PictureName]:
+    page = album.page(limit, wanted=wanted or Wanted())
+    return [name for name, _ in page.pictures]
 
 
-@pytest.mark.parametrize("limit", [1, 3, 7, 10, 100])
-def test_pages_put_together_are_the_whole(spool: Spool, limit: int) -> None:
+def search(query: str, model: str | None = None) -> Wanted:
+    return Wanted(model=model, terms=tuple(query_terms(query)))
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Spool, Album]]:
+    """Some 3,000 pictures of two models in sixty hours, and an album of them."""
+    spool = Spool.create(tmp_path_factory.mktemp("many") / "spool")
+    draw = random.Random(1)
+    for number in range(2000):
+        instant_ms = LONG_AGO_MS + draw.randrange(HOURS * HOUR_MS)
+        prompt = (
+            f"a {'red' if number % 2 else 'blue'} circle{', 夕焼け' if number % 5 == 0 else ''}"
+        )
+        add(spool, instant_ms, prompt, "ab"[number % 3 == 0], count=draw.choice((1, 1, 1, 3)))
     settle(spool)
-    album = Album(spool)
-    seen: list[PictureName] = []
-    for offset in range(0, 40, limit):
-        names, total = album.page(limit, offset)
-        assert total == count(spool) == 35
-        seen += names
-    assert seen == list(newest_first(spool))
+    with opened(spool) as album:
+        yield spool, album
 
 
-def test_a_picture_that_comes_or_goes_is_noticed(spool: Spool) -> None:
+@given(st.data())
+@examples(max_examples=200)
+def test_pages_of_the_index_are_those_of_the_folders(
+    many: tuple[Spool, Album], data: st.DataObject
+) -> None:
+    spool, album = many
+    everything = list(newest_first(spool))
+    instants = st.integers(LONG_AGO_MS - HOUR_MS, LONG_AGO_MS + (HOURS + 1) * HOUR_MS)
+    on_the_hour = st.integers(-1, HOURS + 1).map(lambda hour: LONG_AGO_MS + hour * HOUR_MS)
+    ranks = st.one_of(instants, on_the_hour).map(rank_at)
+    wanted = Wanted(
+        first=data.draw(st.one_of(st.just(FIRST_RANK), ranks)),
+        end=data.draw(st.one_of(st.just(LAST_RANK), ranks)),
+    )
+    limit, offset = data.draw(st.integers(1, 100)), data.draw(st.integers(0, 3200))
+    after = data.draw(st.one_of(st.none(), st.sampled_from(everything).map(key_of)))
+    page = album.page(limit, offset, wanted=wanted, after=after)
+    keys = Shelves(spool).page(wanted, limit + 1, offset, after)
+    assert [name for name, _ in page.pictures] == [name_of(key) for key in keys[:limit]]
+    assert page.last == (keys[limit - 1] if len(keys) > limit else None)
+    between = [key for key in map(key_of, everything) if wanted.first <= key.rank < wanted.end]
+    assert page.total == len(between)
+
+
+@pytest.mark.parametrize("model", [None, "a", "b", "c"])
+@pytest.mark.parametrize("query", [None, "red", "circle", "夕焼け", "red 夕", "green", '"', ""])
+def test_what_is_wanted_is_found_page_by_page(
+    many: tuple[Spool, Album], query: str | None, model: str | None
+) -> None:
+    spool, album = many
+    terms = None if query is None else tuple(query_terms(query))
+    first_ms = LONG_AGO_MS + 7 * HOUR_MS + 99
+    wanted = Wanted(first=rank_at(first_ms), model=model, terms=terms)
+
+    def is_wanted(name: PictureName) -> bool:
+        source = described[name]
+        prompt = source.prompt
+        found = terms is None or (bool(terms) and all(part in prompt for part in query.split()))  # type: ignore[union-attr]
+        late = ids.created_ms(name.job_id) >= first_ms
+        return found and late and (model is None or source.model == model)
+
+    described = {name: source for name, source in everything(album) if source is not None}
+    expected = [name for name in newest_first(spool) if is_wanted(name)]
+    assert [name for name, _ in everything(album, wanted)] == expected
+    by_offset = [
+        name
+        for offset in range(0, len(expected) + 70, 70)
+        for name, _ in album.page(70, offset, wanted=wanted).pictures
+    ]
+    assert by_offset == expected
+    total = len(expected) if terms is None or len(expected) <= MAX_COUNTED else None
+    assert album.page(1, wanted=wanted).total == total
+
+
+def everything(album: Album, wanted: Wanted | None = None):  # type: ignore[no-untyped-def]
+    """All that is wanted, by cursors."""
+    after: Key | None = None
+    while True:
+        page = album.page(97, wanted=wanted or Wanted(), after=after)
+        yield from page.pictures
+        after = page.last
+        if after is None:
+            return
+
+
+def test_no_page_repeats_or_leaves_out_while_pictures_come_and_go(spool: Spool) -> None:
+    there = [add(spool, LONG_AGO_MS + number * 1000)[0] for number in range(300)]
+    with opened(spool) as album:
+        seen: list[PictureName] = []
+        after = None
+        for turn in itertools.count():
+            page = album.page(20, after=after)
+            seen += [name for name, _ in page.pictures]
+            after = page.last
+            if after is None:
+                break
+            add(spool, LONG_AGO_MS + HOUR_MS + turn)
+            remove_picture(spool, there[10 * turn])
+            if turn == 3:  # the picture that the cursor names
+                remove_picture(spool, seen[-1])
+    assert len(seen) == len(set(seen))
+    assert set(seen) <= set(there)
+    # What went before its page was read is the only thing that may be missing.
+    assert all(name in seen or not name.picture(spool).exists() for name in there)
+
+
+def test_a_picture_is_found_as_soon_as_it_is_there(spool: Spool) -> None:
+    with opened(spool) as album:
+        for number in range(20):
+            newest = add(spool, LONG_AGO_MS + number * HOUR_MS, f"number {number}")[0]
+            assert names(album, limit=1) == [newest]
+            assert names(album, search(f"number {number}")) == [newest]
+            assert album.page(1).total == number + 1
+
+
+def test_a_picture_of_a_job_that_waited_for_days_is_found_once_it_is_noted(spool: Spool) -> None:
+    for hour in range(100):
+        add(spool, LONG_AGO_MS + hour * HOUR_MS)
     settle(spool)
-    album = Album(spool)
-    assert album.page(2, 0)[1] == 35
-    newest = add(spool, LONG_AGO_MS + 9 * HOUR_MS)
-    late = add(spool, LONG_AGO_MS + 8)
-    names, total = album.page(1, 0)
-    assert (names, total) == ([newest], 37)
-    assert late in album.page(100, 0)[0]
-    late.picture(spool).unlink()
-    assert album.page(1, 0)[1] == 36
+    with opened(spool) as album:
+        late = add(spool, LONG_AGO_MS + 5, "late")[0]
+        album.note([late])
+        assert names(album, search("late")) == [late]
 
 
-def test_changes_within_one_tick_of_the_clock_are_noticed(spool: Spool) -> None:
-    album = Album(spool)
-    for number in range(50):
-        assert album.page(1, 0)[1] == 35 + number
-        add(spool, LONG_AGO_MS + 100 + number)
+def test_what_is_removed_by_hand_is_on_no_page(spool: Spool) -> None:
+    there = [add(spool, LONG_AGO_MS + hour * HOUR_MS, f"hour {hour}")[0] for hour in range(100)]
+    settle(spool)
+    with opened(spool) as album:
+        there[99].picture(spool).unlink()
+        there[3].picture(spool).unlink()
+        shutil.rmtree(there[5].picture(spool).parent)
+        assert names(album, limit=1) == [there[98]]
+        assert names(album, search("hour 3")) == [there[hour] for hour in range(39, 29, -1)]
+        assert names(album, search("hour 5")) == [there[hour] for hour in range(59, 49, -1)]
+        assert album.page(100).total == 97
+        assert names(album) == [there[hour] for hour in range(98, -1, -1) if hour not in {3, 5}]
 
 
-def test_what_is_no_folder_of_pictures_is_passed_over(spool: Spool) -> None:
-    (spool.gallery / "notes.txt").touch()
-    (spool.gallery / "20231114" / "notes.txt").touch()
-    assert Album(spool).page(100, 0)[1] == 35
+def test_a_change_that_no_page_shows_is_noticed_after_a_while(spool: Spool) -> None:
+    there = [add(spool, LONG_AGO_MS + hour * HOUR_MS)[0] for hour in range(100)]
+    settle(spool)
+    with opened(spool) as album:
+        there[0].picture(spool).unlink()
+        restored = add(spool, LONG_AGO_MS + 1, "out of a backup", count=2)
+        wait_for(lambda: album.page(1).total == 101, seconds=20, what="the change")
+        assert names(album, search("backup")) == restored[::-1]
+
+
+def test_what_a_restart_finds_changed_is_in_its_first_page(spool: Spool) -> None:
+    there = [add(spool, LONG_AGO_MS + hour * HOUR_MS)[0] for hour in range(100)]
+    settle(spool)
+    with opened(spool):
+        pass
+    newest = add(spool, LONG_AGO_MS + 200 * HOUR_MS)[0]
+    there[50].picture(spool).unlink()
+    with opened(spool) as album:
+        assert names(album, limit=1) == [newest]
+        assert album.page(1).total == 100
+        assert there[50] not in names(album)
+
+
+def test_a_restart_reads_no_folder_again_that_has_not_changed(spool: Spool) -> None:
+    for hour in range(100):
+        add(spool, LONG_AGO_MS + hour * HOUR_MS, "kept")
+    settle(spool)
+    with opened(spool):
+        pass
+    shutil.rmtree(spool.done)
+    with opened(spool) as album:
+        assert len(names(album, search("kept"))) == 100
+
+
+def test_pages_are_served_while_the_index_is_built(spool: Spool) -> None:
+    there = [add(spool, LONG_AGO_MS + number)[0] for number in range(30)]
+    album = Album(spool)  # not started: as good as at the very beginning
+    page = album.page(10, 5)
+    assert [name for name, _ in page.pictures] == there[::-1][5:15]
+    assert page.total is None
+    assert page.last == key_of(there[::-1][14])
+    assert album.page(10, wanted=search("red")).pictures == []
+
+
+def test_an_index_that_is_removed_is_made_anew(
+    spool: Spool, caplog: pytest.LogCaptureFixture
+) -> None:
+    there = [add(spool, LONG_AGO_MS + number, "kept")[0] for number in range(30)]
+    with opened(spool) as album:
+        for remove in (shutil.rmtree, lambda folder: (folder / "gallery.sqlite").unlink()):
+            remove(spool.cache)
+            assert names(album) == there[::-1]
+            wait_for(lambda: names(album, search("kept")) == there[::-1], what="the index")
+            wait_for(lambda: album.page(1).total == 30, what="the index")
+    assert "was removed; it is made anew" in caplog.text
+    assert (spool.cache.stat().st_mode & 0o777) == 0o700
+
+
+@pytest.mark.parametrize("damage", ["garbage", "zeros", "empty", "half", "rows"])
+def test_an_index_that_is_damaged_is_made_anew(
+    spool: Spool, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    there = [add(spool, LONG_AGO_MS + number, "kept")[0] for number in range(300)]
+    settle(spool)
+    with opened(spool) as album:
+        wound(spool.cache / "gallery.sqlite", damage)
+        for _ in range(2):  # what notices it, and what comes after
+            assert names(album, limit=300) == there[::-1]
+        wait_for(lambda: names(album, search("kept"), 300) == there[::-1], what="the index")
+    wound(spool.cache / "gallery.sqlite", damage)
+    with opened(spool) as album:
+        assert names(album, limit=300) == there[::-1]
+        wait_for(lambda: names(album, search("kept"), 300) == there[::-1], what="the index")
+    assert "made anew" in caplog.text
+
+
+def wound(path: Path, damage: str) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        if damage == "rows":
+            connection.execute("UPDATE jobs SET source = 'nonsense'")
+    connection.close()
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        if damage == "garbage":
+            file.write(random.Random(1).randbytes(size))
+        elif damage == "zeros":
+            file.write(bytes(size))
+        elif damage == "empty":
+            file.truncate(0)
+        elif damage == "half":
+            file.truncate(size // 2)
+
+
+def test_without_a_place_for_the_index_pages_are_served_and_searches_refused(
+    spool: Spool, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    settings = Settings(http=HttpSettings(cache=tmp_path / "file"))
+    there = add(spool, LONG_AGO_MS)
+    album = Album(spool, settings)
+    album.start()
+    try:
+        assert names(album) == there
+        with pytest.raises(Problem, match="cannot be made") as refusal:
+            album.page(10, wanted=search("red"))
+        assert refusal.value.status == 503
+    finally:
+        album.stop()
+
+
+def test_the_index_lies_where_the_settings_say(spool: Spool, tmp_path: Path) -> None:
+    other = Spool.create(tmp_path / "other")
+    here, there = add(spool, LONG_AGO_MS, "here"), add(other, LONG_AGO_MS, "there")
+    settings = Settings(http=HttpSettings(cache=tmp_path / "cache"))
+    with opened(spool, settings) as one, opened(other, settings) as two:
+        assert names(one, search("here")) == here
+        assert names(two, search("there")) == there
+        assert names(one, search("there")) == []
+    assert list(spool.cache.iterdir()) == []
+
+
+def test_two_servers_of_one_spool_share_the_index(spool: Spool) -> None:
+    with opened(spool) as one, opened(spool) as other:
+        for number in range(10):
+            newest = add(spool, LONG_AGO_MS + number, f"number {number}")
+            assert names(one, search(f"number {number}")) == newest
+            assert names(other, search(f"number {number}")) == newest
+            assert one.page(1).total == other.page(1).total == number + 1
+
+
+def test_pages_asked_for_at_once_agree(spool: Spool) -> None:
+    there = [add(spool, LONG_AGO_MS + hour * HOUR_MS)[0] for hour in range(60)]
+    with opened(spool) as album:
+        results: list[list[PictureName]] = []
+
+        def ask() -> None:
+            results.extend(names(album) for _ in range(20))
+
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(results) == 160
+        assert all(result == there[::-1] for result in results)
+
+
+def test_a_record_that_comes_after_its_picture_is_taken_over(spool: Spool) -> None:
+    name = PictureName(ids.at(LONG_AGO_MS), 0)
+    with opened(spool) as album:
+        ticket = spool.queued / f"50-{name.job_id}.0.json"
+        shutil.copy(_ticket(spool), ticket)
+        lay(spool, name)
+        assert names(album) == [name]
+        write_record(spool, name.job_id, [name], prompt="finished", model="late")
+        ticket.unlink()
+        wanted = search("finished", "late")
+        wait_for(lambda: names(album, wanted) == [name], seconds=20, what="the record")
+        assert album.page(1, wanted=Wanted(model="late")).total == 1
+
+
+def test_records_that_a_backup_brings_last_are_taken_over(spool: Spool, tmp_path: Path) -> None:
+    there = [add(spool, LONG_AGO_MS + hour * HOUR_MS, "restored")[0] for hour in range(10)]
+    settle(spool)
+    spool.done.rename(tmp_path / "records")
+    spool.done.mkdir()
+    with opened(spool) as album:
+        assert names(album) == there[::-1]
+        assert names(album, search("restored")) == []
+        spool.done.rmdir()
+        (tmp_path / "records").rename(spool.done)
+        wait_for(
+            lambda: names(album, search("restored")) == there[::-1], seconds=20, what="the records"
+        )
+
+
+def _ticket(spool: Spool) -> Path:
+    from spool.acceptance import Sender, admit, draw_ticket
+    from spool.catalogue import Catalogue
+    from spool.jobs import JobRequest
+
+    ticket = draw_ticket(spool, JobRequest(prompt="waiting"), Catalogue(), Sender("cli", 0))
+    admit(spool, ticket)
+    return spool.queued / str(ticket.name)
+
+
+@pytest.mark.parametrize("kind", PictureFormat)
+def test_a_picture_without_a_record_says_itself_what_it_shows(
+    spool: Spool, kind: PictureFormat
+) -> None:
+    name = PictureName(ids.at(LONG_AGO_MS), 2, kind)
+    job = {"prompt": "夕焼けの街", "model": "kept", "seed": 40, "steps": 20}
+    told = {"job_id": name.job_id, "index": 2, "seed": 42, "job": job, "render": {"seconds": 1.5}}
+    image, text = Image.new("RGB", (40, 24)), Infotext("", "", "")
+    lay(spool, name)
+    data = encode_picture(image, OutputSettings(format=kind), text, told)
+    name.picture(spool).write_bytes(data)
+    with opened(spool) as album:
+        ((found, source),) = album.page(1, wanted=search("夕焼け", "kept")).pictures
+    picture = Pictures(spool).picture(found, source)
+    assert (picture.width, picture.height) == (40, 24)
+    assert picture.metadata == {**job, "seed": 42, "seconds": 1.5}
+
+
+def test_what_a_picture_says_of_another_job_is_not_believed(spool: Spool) -> None:
+    name = PictureName(ids.at(LONG_AGO_MS), 0)
+    told = {"job_id": ids.at(0), "seed": 1, "job": {"prompt": "apple"}, "render": {}}
+    lay(spool, name)
+    data = encode_picture(Image.new("RGB", (8, 8)), OutputSettings(), Infotext("", "", ""), told)
+    name.picture(spool).write_bytes(data)
+    with opened(spool) as album:
+        assert names(album) == [name]
+        assert names(album, search("apple")) == []
+
+
+def test_two_jobs_of_one_rank_are_kept_apart(spool: Spool) -> None:
+    stamp = ids.at(LONG_AGO_MS).rpartition("-")[0]
+    one, other = PictureName(f"{stamp}-000001", 0), PictureName(f"{stamp}-000002", 0)
+    for name, prompt in ((one, "apple"), (other, "pear")):
+        lay(spool, name)
+        write_record(spool, name.job_id, [name], prompt=prompt, model="tiny")
+    assert key_of(one).rank == key_of(other).rank
+    with opened(spool) as album:
+        assert names(album) == [other, one]
+        # A term of either finds both: that they share one is a matter of one in thirty thousand.
+        assert names(album, search("apple")) == [other, one]
+        remove_picture(spool, one)
+        assert names(album, search("apple")) == []
+        assert names(album, search("pear")) == [other]
+
+
+@pytest.mark.parametrize(
+    "query",
+    ['"', "*", "NEAR(", "\0", "a" * 10_000, "' OR 1=1 --", "AND", "text:red", "-red", "^red"],
+)
+def test_no_query_is_syntax(spool: Spool, query: str) -> None:
+    add(spool, LONG_AGO_MS, f"before {query.replace(chr(0), '')} after")
+    with opened(spool) as album:
+        terms = query_terms(query)
+        assert len(names(album, search(query))) == (1 if terms else 0)
+
+
+def test_a_folder_that_changed_this_moment_is_looked_at_again(spool: Spool) -> None:
+    with opened(spool) as album:
+        for number in range(50):
+            add(spool, LONG_AGO_MS + number)
+            assert album.page(1).total == number + 1
+
+
+def test_a_disk_below_its_floor_takes_no_index(
+    spool: Spool, caplog: pytest.LogCaptureFixture
+) -> None:
+    there = [add(spool, LONG_AGO_MS + number)[0] for number in range(3)]
+    free = shutil.disk_usage(spool.root).free
+    settings = Settings.model_validate({"disk": {"floor_bytes": 2 * free}})
+    album = Album(spool, settings)
+    album.start()
+    try:
+        assert names(album) == there[::-1]
+        assert album.page(1).total is None
+        assert "does not grow" in caplog.text
+    finally:
+        album.stop()
+    assert os.listdir(spool.cache)

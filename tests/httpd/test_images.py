@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import random
 import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -14,9 +15,12 @@ from starlette.testclient import TestClient
 
 from httpd.application import create_application
 from httpd.bodies import PictureList
+from httpd.files import CHUNK_BYTES
+from spool import ids
 from spool.gallery import PictureName
 from spool.picture_files import PictureFormat
 from tests.httpd.conftest import Served, serving
+from tests.httpd.shelf_filler import lay
 from tests.httpd.stand_in import LORA, StandIn
 from tests.httpd.test_generate import refused
 
@@ -85,6 +89,140 @@ def test_pages_follow_each_other_without_gap(client: httpx2.Client, pictures: li
 def test_a_page_behind_the_end_is_empty(client: httpx2.Client, pictures: list[str]) -> None:
     page = client.get("/api/images?offset=1000").json()
     assert (page["images"], page["total"], page["next"]) == ([], 5, None)
+
+
+def test_cursors_follow_each_other_without_gap(client: httpx2.Client, pictures: list[str]) -> None:
+    seen: list[str] = []
+    query: dict[str, str | int] = {"limit": 2}
+    while True:
+        page = client.get("/api/images", params=query).json()
+        assert (page["total"], page["offset"]) == (5, 0)
+        seen += [image["filename"] for image in page["images"]]
+        if page["next_cursor"] is None:
+            break
+        query["cursor"] = page["next_cursor"]
+    assert seen == pictures
+    assert page["next"] is None
+
+
+def test_who_came_by_a_cursor_is_led_on_by_one(client: httpx2.Client, pictures: list[str]) -> None:
+    query: dict[str, str | int] = {
+        "limit": 1,
+        "q": "picture",
+        "model": "tiny",
+        "since": "2020-01-01",
+    }
+    seen = []
+    page = client.get("/api/images", params=query).json()
+    url = f"{page['next']}&cursor={page['next_cursor']}".replace("&offset=1", "")
+    while url is not None:
+        response = client.get(url)
+        page = response.json()
+        seen += [image["filename"] for image in page["images"]]
+        url = page["next"]
+        assert response.headers.get("link") == (f'<{url}>; rel="next"' if url else None)
+    assert seen == pictures[1:]
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({"q": "picture 3"}, [1]),
+        ({"q": "PICT"}, [0, 1, 2, 3, 4]),
+        ({"q": "x"}, []),  # the negative prompt of each
+        ({"q": "  "}, [0, 1, 2, 3, 4]),
+        ({"q": '"*'}, []),
+        ({"q": "NEAR("}, []),
+        ({"q": "\0picture"}, [0, 1, 2, 3, 4]),
+        ({"model": "tiny"}, [0, 1, 2, 3, 4]),
+        ({"model": "none"}, []),
+        ({"until": "2020-01-01"}, []),
+        ({"since": "2020-01-01", "until": "2100-01-01T12:00:00.5+09:00"}, [0, 1, 2, 3, 4]),
+        ({"since": "9999-12-31T23:59:59Z"}, []),
+        ({"until": "0001-01-01T00:00:00+14:00"}, []),
+    ],
+)
+def test_only_what_is_wanted_is_listed(
+    client: httpx2.Client, pictures: list[str], query: dict[str, str], found: list[int]
+) -> None:
+    page = client.get("/api/images", params=query).json()
+    assert [image["filename"] for image in page["images"]] == [pictures[n] for n in found]
+    assert page["total"] == len(found)
+
+
+def test_an_instant_bounds_to_the_millisecond(client: httpx2.Client, pictures: list[str]) -> None:
+    at = [ids.created_at(name[:25]) for name in pictures]
+
+    def listed(**query: str) -> list[str]:
+        images = client.get("/api/images", params=query).json()["images"]
+        return [image["filename"] for image in images]
+
+    assert listed(since=at[1]) == pictures[:2]
+    assert listed(until=at[1]) == pictures[2:]
+    assert listed(since=at[3], until=at[1]) == pictures[2:4]
+    assert listed(since=at[4][:10], until=at[0][:10]) == pictures
+    # Without an offset it is UTC; a plus that became a space is one.
+    assert listed(since=at[1].removesuffix("Z")) == pictures[:2]
+    assert listed(since=at[1].replace("Z", "+00:00")) == pictures[:2]
+    assert client.get(f"/api/images?since={at[1].replace('Z', '+00:00')}").json()["total"] == 2
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "cursor=",
+        "cursor=abc",
+        "cursor=AAAAAAAAAAAAAAAA%3D",
+        "cursor=AAAAAAAAAAAAAAA%2F",
+        "since=yesterday",
+        "since=",
+        "until=2026-13-01",
+        "until=2026-11-23T25:00:00Z",
+        "since=2026-11-23T12:00:00%2B99:00",
+        "since=1700000000",
+        "q=" + "a" * 10_000,
+        "model=" + "a" * 1000,
+    ],
+)
+def test_a_bad_filter_is_named(client: httpx2.Client, query: str) -> None:
+    refused(client.get(f"/api/images?{query}"), 422, query.partition("=")[0])
+
+
+def test_every_cursor_of_that_shape_is_a_place(client: httpx2.Client, pictures: list[str]) -> None:
+    newest, oldest = "_" * 16, "A" * 16
+    assert len(client.get(f"/api/images?cursor={newest}").json()["images"]) == 5
+    assert client.get(f"/api/images?cursor={oldest}").json()["images"] == []
+
+
+def test_a_picture_is_removed_with_its_thumbnail_and_its_record_stays(
+    served: Served, daemon: StandIn
+) -> None:
+    name = daemon.render(served.submit("to be removed")).images[0].filename
+    for _ in range(2):
+        assert served.client.get(f"/api/images/{name}").status_code == 200
+    response = served.client.delete(f"/api/images/{name}")
+    assert (response.status_code, response.content) == (204, b"")
+    for folder in ("images", "thumbs"):
+        refused(served.client.get(f"/api/{folder}/{name}"), 404)
+    refused(served.client.delete(f"/api/images/{name}"), 404)
+    assert name not in served.client.get("/api/images").text
+    assert served.client.get("/api/images?q=removed").json()["total"] == 0
+    assert served.client.get(f"/api/jobs/{name[:25]}").json()["images"][0]["filename"] == name
+
+
+def test_a_picture_of_a_job_that_runs_is_not_removed(served: Served, daemon: StandIn) -> None:
+    run = daemon.begin(served.submit("running"))
+    run.publish()
+    refused(served.client.delete(f"/api/images/{run.name}"), 409, "not finished")
+    assert served.client.get(f"/api/images/{run.name}").status_code == 200
+    run.stop()
+    assert served.client.delete(f"/api/images/{run.name}").status_code == 204
+
+
+def test_a_page_of_another_site_removes_nothing(client: httpx2.Client, pictures: list[str]) -> None:
+    url = f"/api/images/{pictures[0]}"
+    refused(client.delete(url, headers={"Origin": "https://elsewhere.example"}), 403)
+    assert client.get(url).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -195,6 +333,54 @@ def test_a_range_of_another_version_is_not_mixed_in(
 ) -> None:
     headers = {"Range": "bytes=0-7", "If-Range": '"other"'}
     assert client.get(f"/api/images/{pictures[0]}", headers=headers).status_code == 200
+
+
+def test_the_unit_of_a_range_has_no_case(client: httpx2.Client, pictures: list[str]) -> None:
+    response = client.get(f"/api/images/{pictures[0]}", headers={"Range": "Bytes=0-7"})
+    assert response.status_code == 206
+
+
+def test_a_range_of_this_very_version_is_a_part(client: httpx2.Client, pictures: list[str]) -> None:
+    url = f"/api/images/{pictures[0]}"
+    etag = client.get(url).headers["etag"]
+    for if_range, code in ((etag, 206), (f"W/{etag}", 200), ("Mon, 23 Nov 2026 12:00:00 GMT", 200)):
+        headers = {"Range": "bytes=0-7", "If-Range": if_range}
+        assert client.get(url, headers=headers).status_code == code
+
+
+def test_a_condition_that_does_not_hold_is_412(client: httpx2.Client, pictures: list[str]) -> None:
+    url = f"/api/images/{pictures[0]}"
+    etag = client.get(url).headers["etag"]
+    for header, code in (("*", 200), (etag, 200), (f'"x", {etag}', 200), (f"W/{etag}", 412)):
+        assert client.get(url, headers={"If-Match": header}).status_code == code
+    refused(client.get(url, headers={"If-Match": '"other"', "If-None-Match": etag}), 412)
+
+
+def test_a_condition_comes_before_a_range(client: httpx2.Client, pictures: list[str]) -> None:
+    url = f"/api/images/{pictures[0]}"
+    headers = {"If-None-Match": client.get(url).headers["etag"], "Range": "bytes=99999-"}
+    assert client.get(url, headers=headers).status_code == 304
+
+
+def test_head_knows_no_ranges(client: httpx2.Client, pictures: list[str]) -> None:
+    url = f"/api/images/{pictures[0]}"
+    for asked in ("bytes=0-7", "bytes=99999-"):
+        head = client.head(url, headers={"Range": asked})
+        assert head.status_code == 200
+        assert "content-range" not in head.headers
+
+
+def test_a_large_file_is_sent_whole_and_in_parts(served: Served, pictures: list[str]) -> None:
+    name = PictureName(ids.at(1_600_000_000_000), 0)
+    lay(served.spool, name)
+    content = random.Random(1).randbytes(3 * CHUNK_BYTES + 17)
+    name.picture(served.spool).write_bytes(content)
+    url = f"/api/images/{name}"
+    assert served.client.get(url).content == content
+    part = served.client.get(url, headers={"Range": f"bytes=5-{2 * CHUNK_BYTES}"})
+    assert part.content == content[5 : 2 * CHUNK_BYTES + 1]
+    assert served.client.head(url).headers["content-length"] == str(len(content))
+    assert served.client.delete(url).status_code == 204
 
 
 def test_head_tells_the_size_alone(client: httpx2.Client, pictures: list[str]) -> None:

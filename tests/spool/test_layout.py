@@ -41,6 +41,7 @@ def test_every_directory_that_a_path_names_exists(spool: Spool) -> None:
         spool.seen,
         spool.pending,
         spool.tmp,
+        spool.cache,
         spool.feed.parent,
     ]
     assert all(path.is_dir() for path in named)
