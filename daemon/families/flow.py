@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import torch
 
-from daemon.errors import RenderError
-from daemon.families.autoencoder import Autoencoder, is_finite
+from daemon.families.autoencoder import Autoencoder
 from daemon.families.base import ModelSpec, OnStep, Step
 from daemon.families.embeddings import EmbeddingCache
 from daemon.families.estimates import needs_of
@@ -20,8 +19,15 @@ from daemon.families.job_loras import JobLoras
 from daemon.families.offloading import CPU
 from daemon.families.packing import unpack
 from daemon.families.parameters import default_size
-from daemon.families.pipelines import Placement, dtype_named, library_versions
+from daemon.families.pipelines import Placement
 from daemon.families.profiles import Experience
+from daemon.families.rendering import (
+    StepEnd,
+    describe_machine,
+    fit_and_lower,
+    require_finite,
+    run,
+)
 from daemon.families.residency import Residency
 from daemon.families.samplers import flow_samplers
 from daemon.loras import plain_prompt
@@ -63,11 +69,7 @@ class Flow(ABC, Generic[Pipeline]):
         self._watched = WatchedFlow(make_flow_scheduler(spec, pipeline.scheduler.config))
         pipeline.scheduler = self._watched.scheduler
         self._autoencoder = Autoencoder(pipeline.vae, placement.device, experience)
-        self._projection = self._autoencoder.projection()
-        if spec.vae_dtype is None:
-            self._autoencoder.lower(placement.dtype)
-        else:
-            self._autoencoder.to(dtype_named(spec, spec.vae_dtype))
+        self._projection = fit_and_lower(self._autoencoder, spec, placement)
         needs = needs_of(spec.family, placement.dtype, self._autoencoder.dtype)
         self._residency = Residency(
             spec.name, pipeline, placement.device, spec.vram, experience, needs
@@ -131,14 +133,9 @@ class Flow(ABC, Generic[Pipeline]):
     def _denoise(self, job: ResolvedJob, seed: int, on_step: OnStep) -> torch.Tensor:
         self._embeddings.move(self._placement.device)
         with self._residency.computing():
-            latents = self._unpacked(self._run(job, seed, self._report_steps(job, on_step)), job)
-        if not is_finite(latents):
-            dtype = _name(self._placement.dtype)
-            raise RenderError(
-                f"the latents are not finite in {dtype}; set the model's dtype to bfloat16 or "
-                "float32, and if it is that already, fetch the model again"
-            )
-        return latents
+            step_end = self._report_steps(job, on_step)
+            latents = run(self._pipeline, self._conditioning(job), job, seed, step_end)
+        return require_finite(self._unpacked(latents, job), self._placement.dtype)
 
     def decode(self, latents: torch.Tensor) -> Image:
         try:
@@ -147,17 +144,7 @@ class Flow(ABC, Generic[Pipeline]):
             self._residency.rest()
 
     def describe(self, job: ResolvedJob | None = None) -> dict[str, Any]:
-        device = self._placement.device
-        description: dict[str, Any] = {
-            "family": self.spec.family,
-            "device": str(device),
-            "dtype": _name(self._placement.dtype),
-            "vae_dtype": _name(self._autoencoder.dtype),
-            "decoded": self._autoencoder.decoded,
-            **library_versions(),
-        }
-        if device.type == "cuda":
-            description["gpu"] = torch.cuda.get_device_name(device)
+        description = describe_machine(self.spec, self._placement, self._autoencoder)
         if self.spec.shift is not None:
             description["shift"] = str(self.spec.shift)
         if job is not None:
@@ -166,23 +153,7 @@ class Flow(ABC, Generic[Pipeline]):
             description["memory"] = self._residency.describe((job.width, job.height))
         return description
 
-    def _run(self, job: ResolvedJob, seed: int, step_end: Callable[..., Any]) -> torch.Tensor:
-        return self._pipeline(
-            **self._conditioning(job),
-            width=job.width,
-            height=job.height,
-            num_inference_steps=job.steps,
-            # Drawn on the CPU, one seed gives one noise on every device and in every dtype.
-            generator=torch.Generator("cpu").manual_seed(seed),
-            output_type="latent",
-            return_dict=False,
-            callback_on_step_end=step_end,
-            callback_on_step_end_tensor_inputs=[],
-        )[0]
-
-    def _report_steps(
-        self, job: ResolvedJob, on_step: OnStep
-    ) -> Callable[..., dict[str, torch.Tensor]]:
+    def _report_steps(self, job: ResolvedJob, on_step: OnStep) -> StepEnd:
         """The pipeline's callback: tells `on_step` of each step and what it predicts."""
 
         def step_end(_pipeline: object, index: int, *_: object) -> dict[str, torch.Tensor]:
@@ -207,7 +178,3 @@ class Flow(ABC, Generic[Pipeline]):
 def count_tokens(tokenizer: Tokenizer, text: str) -> int:
     """How many tokens the text has, uncut, special ones included."""
     return len(tokenizer(text).input_ids)
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")

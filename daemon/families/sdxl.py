@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from daemon.errors import RenderError
-from daemon.families.autoencoder import Autoencoder, is_finite
+from daemon.families.autoencoder import Autoencoder
 from daemon.families.base import ModelSpec, OnStep, Step
 from daemon.families.embeddings import EmbeddingCache
 from daemon.families.estimates import needs_of
@@ -19,13 +18,18 @@ from daemon.families.parameters import default_size
 from daemon.families.pipelines import (
     Placement,
     SdxlPipeline,
-    dtype_named,
-    library_versions,
     open_sdxl,
     place,
 )
 from daemon.families.profiles import Experience
 from daemon.families.prompts import SdxlPrompts
+from daemon.families.rendering import (
+    StepEnd,
+    describe_machine,
+    fit_and_lower,
+    require_finite,
+    run,
+)
 from daemon.families.residency import Residency
 from daemon.families.samplers import samplers
 from daemon.families.schedulers import SdxlSchedulers, WatchedScheduler, noise_changes
@@ -52,11 +56,7 @@ def load(spec: ModelSpec, experience: Experience) -> Sdxl:
     placement = place(spec)
     pipeline = open_sdxl(spec, placement)
     autoencoder = Autoencoder(pipeline.vae, placement.device, experience)
-    projection = autoencoder.projection()
-    if spec.vae_dtype is None:
-        autoencoder.lower(placement.dtype)
-    else:
-        autoencoder.to(dtype_named(spec, spec.vae_dtype))
+    projection = fit_and_lower(autoencoder, spec, placement)
     needs = needs_of(spec.family, placement.dtype, autoencoder.dtype)
     residency = Residency(spec.name, pipeline, placement.device, spec.vram, experience, needs)
     return Sdxl(spec, parameters, placement, pipeline, autoencoder, projection, residency)
@@ -125,13 +125,16 @@ class Sdxl:
     def _denoise(self, job: ResolvedJob, prompt: str, seed: int, on_step: OnStep) -> torch.Tensor:
         watched = self._schedulers.of(job.sampler)
         self._pipeline.scheduler = watched.scheduler
-        latents = self._run(job, prompt, seed, _report_steps(watched, self._projection, on_step))
-        if not is_finite(latents):
-            raise RenderError(
-                f"the latents are not finite in {_name(self._placement.dtype)}; set the model's "
-                "dtype to bfloat16 or float32, and if it is that already, fetch the model again"
-            )
-        return latents
+        conditioning = self._prompts.condition(
+            prompt,
+            job.negative_prompt,
+            guided=job.guidance_scale > 1,
+            adapters=self._loras.text_state,
+        )
+        arguments = {**conditioning, "guidance_scale": job.guidance_scale}
+        step_end = _report_steps(watched, self._projection, on_step)
+        latents = run(self._pipeline, arguments, job, seed, step_end)
+        return require_finite(latents, self._placement.dtype)
 
     def decode(self, latents: torch.Tensor) -> Image:
         try:
@@ -140,50 +143,15 @@ class Sdxl:
             self._residency.rest()
 
     def describe(self, job: ResolvedJob | None = None) -> dict[str, Any]:
-        device = self._placement.device
-        description: dict[str, Any] = {
-            "family": "sdxl",
-            "device": str(device),
-            "dtype": _name(self._placement.dtype),
-            "vae_dtype": _name(self._autoencoder.dtype),
-            "decoded": self._autoencoder.decoded,
-            **library_versions(),
-        }
-        if device.type == "cuda":
-            description["gpu"] = torch.cuda.get_device_name(device)
+        description = describe_machine(self.spec, self._placement, self._autoencoder)
         if job is not None:
             description["scheduler"] = samplers[job.sampler].scheduler
             description["memory"] = self._residency.describe((job.width, job.height))
             description |= self._loras.describe(job)
         return description
 
-    def _run(
-        self, job: ResolvedJob, prompt: str, seed: int, step_end: Callable[..., Any]
-    ) -> torch.Tensor:
-        conditioning = self._prompts.condition(
-            prompt,
-            job.negative_prompt,
-            guided=job.guidance_scale > 1,
-            adapters=self._loras.text_state,
-        )
-        return self._pipeline(
-            **conditioning,
-            width=job.width,
-            height=job.height,
-            num_inference_steps=job.steps,
-            guidance_scale=job.guidance_scale,
-            # Drawn on the CPU, one seed gives one noise on every device and in every dtype.
-            generator=torch.Generator("cpu").manual_seed(seed),
-            output_type="latent",
-            return_dict=False,
-            callback_on_step_end=step_end,
-            callback_on_step_end_tensor_inputs=[],
-        )[0]
 
-
-def _report_steps(
-    watched: WatchedScheduler, projection: Projection, on_step: OnStep
-) -> Callable[..., dict[str, torch.Tensor]]:
+def _report_steps(watched: WatchedScheduler, projection: Projection, on_step: OnStep) -> StepEnd:
     """The pipeline's callback: tells `on_step` of each step and what it predicts."""
 
     def step_end(_pipeline: object, index: int, *_: object) -> dict[str, torch.Tensor]:
@@ -192,7 +160,3 @@ def _report_steps(
         return {}
 
     return step_end
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
