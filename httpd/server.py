@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-BACKLOG = 512
-"""How many connections the kernel keeps waiting for us."""
+BACKLOG = 4096
+"""How many connections the kernel keeps waiting for us, as far as net.core.somaxconn allows.
+
+A client that finds no room tries again only after a second."""
 
 GRACE_SECONDS = 0.4
 """How long a response may still take when the server ends; a reader may have stopped reading."""

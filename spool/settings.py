@@ -154,7 +154,7 @@ class HttpSettings(_Section):
     origins: Origins = Field((), description="Other sites whose pages may read the answers (CORS)")
     proxies: Networks = Field((), description="Proxies whose X-Forwarded headers are believed")
     queue_limit: Annotated[int, Field(ge=1)] = Field(
-        10_000, description="How many jobs may wait before HTTP takes no more"
+        20_000, description="How many jobs may wait before HTTP takes no more"
     )
     streams_per_client: Annotated[int, Field(ge=1)] = Field(
         100, description="Streams of one token, or of one address beyond loopback"

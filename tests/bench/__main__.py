@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from tests.bench.acceptance import acceptance
+from tests.bench.crowd import CROWDS, crowd
 from tests.bench.formats import costs
 from tests.bench.latency import claim_latencies_ms, stream_latencies_ms
 from tests.bench.memory import resident_bytes
@@ -16,6 +17,7 @@ from tests.bench.throughput import ratios
 _LOADS = (("4 steps, 64 px", 4, 64, 32, 0.90), ("20 steps, 256 px", 20, 256, 6, 0.97))
 _PAIRS = 7
 _FILES = 10_000
+_CONNECTIONS = 10_000
 _JOBS, _SETTLED = 200, 50
 _LISTENERS, _IDLE, _SURVIVORS = 2000, 5000, 500
 
@@ -54,6 +56,15 @@ def main() -> None:
             f"after {_SETTLED}: {resident[-1] / resident[_SETTLED - 1]:.3f} (within 0.95 to 1.05)",
             flush=True,
         )
+        for name, sent in CROWDS.items():
+            came = crowd(Path(home) / f"spool {name}", _CONNECTIONS, sent)
+            answers = [quantile(came.answers_ms, share) for share in (0.5, 0.99)]
+            print(
+                f"{_CONNECTIONS} connections {name}: {came.held} held, "
+                f"{came.grown_bytes / 2**20:.0f} MB more; others meanwhile: "
+                f"median {answers[0]:.1f} ms, 99 % {answers[1]:.1f} ms of {len(came.answers_ms)}",
+                flush=True,
+            )
         many = acceptance(Path(home), _FILES)
         answers = [quantile(many.answers_ms, share) for share in (0.5, 0.9)]
         print(
