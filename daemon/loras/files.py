@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from daemon.loras.header import UnreadableFile, read_header
 from daemon.loras.kinds import families_of, unread_keys, why_unusable
 from daemon.loras.notes import SIDE_FILES, Notes, read_notes
+from daemon.safetensors_header import Limits, UnreadableFile, read_header
 
 _REMEMBERED = 10_000
 _PICKLE_ENDINGS = (".ckpt", ".pt", ".pth", ".bin")
+LIMITS = Limits(header_bytes=8 << 20, file_bytes=4 << 30, tensors=20_000)
+"""Real headers have some hundred kilobytes; one of hostile JSON takes some 25 times itself."""
 _READ = frozenset({"sdxl", "flux", "chroma", "zimage"})
 """The families whose keys we read; of the others it is enough to know them."""
 ENDINGS = (".safetensors", *_PICKLE_ENDINGS)
@@ -66,7 +68,7 @@ def _inspect(stamp: Stamp, _side_stamps: tuple[Stamp | None, ...]) -> LoraFile |
     if stamp.path.suffix.lower() in _PICKLE_ENDINGS:
         return "it is a pickle, which could run code; convert it to safetensors"
     try:
-        header = read_header(stamp.path)
+        header = read_header(stamp.path, LIMITS)
     except UnreadableFile as error:
         return str(error)
     families = families_of(header)

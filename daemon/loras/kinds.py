@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import TypeVar
 
-from daemon.loras.header import Header
 from daemon.loras.keys import Part, read_key
+from daemon.safetensors_header import Header
 
 _Name = TypeVar("_Name", bound=str)
 
@@ -108,13 +108,13 @@ def why_unusable(header: Header) -> str | None:
     if algorithm not in (Algorithm.LORA, Algorithm.DORA):
         return f"it is {algorithm}, which is not supported"
     if families_of(header) == ("unknown",):
-        return f"it is for no family that we know; its first key is {_example(header.shapes)}"
+        return f"it is for no family that we know; its first key is {_example(header.tensors)}"
     return None
 
 
 def unread_keys(header: Header) -> str | None:
     """Why the keys of a file cannot be read, or None if they can."""
-    keys = {name: read_key(name) for name in header.shapes}
+    keys = {name: read_key(name) for name in header.tensors}
     unread = [name for name, key in keys.items() if key is None]
     if unread:
         return (
@@ -132,7 +132,7 @@ def unread_keys(header: Header) -> str | None:
 
 
 def _names(header: Header) -> str:
-    return "\n".join(header.shapes).replace(".", "_")
+    return "\n".join(header.tensors).replace(".", "_")
 
 
 def _first(patterns: Iterable[tuple[_Name, str]], names: str) -> _Name | None:
@@ -140,10 +140,15 @@ def _first(patterns: Iterable[tuple[_Name, str]], names: str) -> _Name | None:
 
 
 def _by_width(header: Header) -> str | None:
-    for name, shape in header.shapes.items():
+    for name, info in header.tensors.items():
         key = read_key(name)
-        if key and key.part is Part.DOWN and key.module.endswith("attn2_to_k") and len(shape) > 1:
-            return _WIDTHS.get(shape[1])
+        if (
+            key
+            and key.part is Part.DOWN
+            and key.module.endswith("attn2_to_k")
+            and len(info.shape) > 1
+        ):
+            return _WIDTHS.get(info.shape[1])
     return None
 
 

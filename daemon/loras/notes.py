@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from daemon.loras.header import Header
+from daemon.safetensors_header import Header
 from spool import strict_json
 from spool.problems import Problem
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from daemon import safetensors_header
 from daemon.errors import RenderError
-from daemon.loras import LoraFolder, files, header
+from daemon.loras import LoraFolder, files
 from spool.settings import LoraSettings
 
 DOWN = "down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k"
@@ -351,11 +352,11 @@ def test_only_what_is_new_or_changed_is_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
-    read_header = header.read_header
+    read_header = safetensors_header.read_header
 
-    def noting(path: Path) -> Any:
+    def noting(path: Path, limits: safetensors_header.Limits) -> Any:
         read.append(path.name)
-        return read_header(path)
+        return read_header(path, limits)
 
     monkeypatch.setattr(files, "read_header", noting)
     first, second = write(tmp_path / "a.safetensors"), write(tmp_path / "b.safetensors")

@@ -223,7 +223,7 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_weights_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").touch()
-    with pytest.raises(ModelError, match=r"model\.safetensors: has 0 bytes only"):
+    with pytest.raises(ModelError, match=r"model\.safetensors: it has 0 bytes only"):
         parameters_of(spec_of(tmp_path / "model.safetensors"))
 
 
