@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 import torch
@@ -17,6 +18,9 @@ from daemon.families.folders import check_tokenizer, weights_variant
 from daemon.families.samplers import Sampler
 from daemon.weights.assembly import assemble
 from daemon.weights.completeness import check_complete
+from daemon.weights.layouts import LAYOUTS
+from daemon.weights.sharing import SHARED, Kind, text_encoders
+from daemon.weights.sizes import weights_files
 
 Config = Mapping[str, Any]
 
@@ -181,9 +185,25 @@ def open_weights(
         check_tokenizer(spec, tokenizer)
     options = {"add_watermarker": False} if spec.family == "sdxl" else {}
     variant = weights_variant(spec.weights / network)
-    pipeline = open_folder(spec, placement, pipeline_class, variant=variant, **options)
+    encoders = _shared_encoders(spec, placement.dtype) if variant is None else {}
+    found = {name: module for name, of in encoders.items() if (module := text_encoders.find(*of))}
+    pipeline = open_folder(spec, placement, pipeline_class, variant=variant, **options, **found)
     check_complete(spec.weights, pipeline)
+    for name in encoders.keys() - found.keys():
+        text_encoders.note(*encoders[name], getattr(pipeline, name))
     return pipeline
+
+
+def _shared_encoders(spec: ModelSpec, dtype: torch.dtype) -> dict[str, tuple[Kind, list[Path]]]:
+    """The kinds and files of the text encoders in a folder that others may have too."""
+    return {
+        component.name: (
+            Kind.in_folder(spec.weights / component.name, component.class_name, dtype),
+            weights_files(spec.weights / component.name),
+        )
+        for component in LAYOUTS[spec.family].components
+        if component.part in SHARED
+    }
 
 
 def open_folder(spec: ModelSpec, placement: Placement, pipeline_class: str, **options: Any) -> Any:

@@ -35,7 +35,7 @@ class Residency:
 
     They begin in the host's memory. `wanted` is a profile, or "auto" for the first that fits; it
     is where the ladder begins. With the CPU as `device` everything lies in one memory, and "auto"
-    is full.
+    is full. Of pipelines that share a text encoder, one at a time may be on the device.
     """
 
     def __init__(
@@ -96,7 +96,8 @@ class Residency:
         """
         if profile is self.profile:
             return
-        self.park()
+        # Even what is parked: a text encoder may lie as another model left it, which is gone.
+        self._bring_home()
         self.profile = profile
         if profile is Profile.FULL:
             for module in components(self._pipeline).values():
@@ -109,8 +110,10 @@ class Residency:
 
     def park(self) -> None:
         """Take everything back into the host's memory, without any hook."""
-        if self.profile is None:
-            return
+        if self.profile is not None:
+            self._bring_home()
+
+    def _bring_home(self) -> None:
         self.profile = None
         bring_home(self._pipeline)
         if self._device.type == "cuda":

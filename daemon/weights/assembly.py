@@ -23,6 +23,8 @@ from daemon.weights.layouts import (
 )
 from daemon.weights.networks import build
 from daemon.weights.quantised import build_quantised
+from daemon.weights.sharing import SHARED, Kind, text_encoders
+from daemon.weights.sizes import weights_files
 from daemon.weights.tokenizers import open_tokenizer
 
 Dtypes = dict[str, torch.dtype]
@@ -70,6 +72,24 @@ def _component(
             f"diffusers folder that has it as `{component.setting}`"
         )
     config = config_of(spec, contents, component.name)
+    if component.part in SHARED:
+        kind = Kind.of(component.class_name, dtype, config)
+        return text_encoders.get(
+            kind,
+            [source.header.path],
+            lambda: _built(source, component, config, dtype, mapped=mapped),
+        )
+    return _built(source, component, config, dtype, mapped=mapped)
+
+
+def _built(
+    source: Contents,
+    component: Component,
+    config: dict[str, Any],
+    dtype: torch.dtype,
+    *,
+    mapped: bool,
+) -> torch.nn.Module:
     arguments = (source, component.part, component.class_name, config, dtype)
     precision = source.precision(component.part)
     if precision is Precision.GGUF:
@@ -98,6 +118,16 @@ def _from_folder(
             f"model {spec.name}: {folder} holds no {component.name}/config.json; name a diffusers "
             f"folder or a file as `{component.setting}`"
         )
+    if component.part not in SHARED:
+        return _opened(spec, found, component, dtype)
+    kind = Kind.in_folder(found, component.class_name, dtype)
+    files = weights_files(found)
+    return text_encoders.get(kind, files, lambda: _opened(spec, found, component, dtype))
+
+
+def _opened(
+    spec: ModelSpec, found: Path, component: Component, dtype: torch.dtype
+) -> torch.nn.Module:
     module_class = _class(component.class_name)
     try:
         module: torch.nn.Module = module_class.from_pretrained(
