@@ -1,4 +1,13 @@
-"""Chroma: `ChromaPipeline` run to latents and decoded as a separate step."""
+"""Chroma: `ChromaPipeline` run to latents and decoded as a separate step.
+
+The schedule of a folder is its own. That of a lone file is diffusers' plain one: sigmas from 1 to
+1/steps, `shift` 1, none that follows the size. The repositories of Chroma1-HD and Base have a
+scheduler_config.json of 147 bytes, with room for two settings beside the class; OneTrainer
+(modules/modelSampler/ChromaSampler.py), which loads it, sets timesteps without a `mu`, which a
+dynamic shift would not let it. Their text was not to be had, so beta sigmas cannot be ruled out;
+stable-diffusion.cpp, too, takes 1 for a model without `guidance_in`. ComfyUI departs from it: its
+FLUX schedule, which Chroma got (ComfyUI #7961), shifts by exp(1.15), which is `shift = 3.16` here.
+"""
 
 from __future__ import annotations
 
