@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from daemon.families import Model, ModelSpec
+from daemon.families import Model, ModelSpec, load
 from spool.jobs import ResolvedJob
 from tests.daemon.flow_pictures import bare_picture, ignore, job, render
 from tests.models import open_bare
@@ -61,3 +65,17 @@ def test_both_prompts_are_told_when_they_are_too_long(chroma: Model) -> None:
     assert "602 tokens are more than the 512" in warnings[0]
     assert "the last 40 were cut off" in warnings[1]
     assert len(chroma.warnings(job(**long, guidance_scale=1.0))) == 1
+
+
+def test_a_folder_whose_schedule_is_of_beta_sigmas_is_rendered_with_it(
+    flow_specs: dict[str, ModelSpec], tmp_path: Path
+) -> None:
+    """diffusers asks for scipy then, and only then."""
+    spec = replace(flow_specs["chroma"], weights=tmp_path / "chroma")
+    shutil.copytree(flow_specs["chroma"].weights, spec.weights)
+    path = spec.weights / "scheduler" / "scheduler_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "use_beta_sigmas": True}))
+    wanted = job(steps=4)
+    expected = bare_picture(open_bare(spec.weights), wanted).tobytes()
+    assert render(load(spec), wanted).tobytes() == expected
+    assert render(load(flow_specs["chroma"]), wanted).tobytes() != expected
