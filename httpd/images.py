@@ -68,12 +68,6 @@ async def list_images(request: Request) -> Response:
     return send_body(body, headers=headers)
 
 
-def page_of(context: Context, limit: int, offset: int) -> tuple[list[Picture], int | None]:
-    """`limit` pictures behind the newest `offset`, and how many there are, as far as is known."""
-    page = context.album.page(limit, offset)
-    return _described(context, page), page.total
-
-
 def _described(context: Context, page: Page) -> list[Picture]:
     return [context.pictures.picture(name, source) for name, source in page.pictures]
 

@@ -1,46 +1,33 @@
-"""The pages for people: `/`, the newest pictures, and `/docs`, the interactive reference.
+"""The pages for people: `/`, where pictures are made and looked at, and `/docs`, the reference.
 
 Both are whole without a network: nothing on them comes from another machine, and their policies
-forbid the browser to fetch it.
+forbid the browser to fetch it. They hold nothing of the spool; what they show they ask for.
 """
 
 from __future__ import annotations
 
+import hashlib
 from functools import cache
-from html import escape
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from httpd.bodies import Picture
-from httpd.context import context_of
-from httpd.gate import token_name
-from httpd.images import page_of
 from httpd.refusals import not_found
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-SHOWN = 60
-_MAX_PROMPT_CHARS = 300
-
-_STATIC = Path(__file__).parent / "static"
-_ASSETS = {"gallery.css": "text/css"}
-_DOCS_ASSETS = {
-    "swagger/swagger-ui-bundle.js": "text/javascript",
-    "swagger/swagger-ui.css": "text/css",
-    "docs.js": "text/javascript",
-    "docs.css": "text/css",
-}
-_INDEX_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'"
+STATIC = Path(__file__).parent / "static"
+_MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_DOCS_FILES = ("swagger/swagger-ui-bundle.js", "swagger/swagger-ui.css", "docs.js", "docs.css")
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_DOCS_POLICY = f"{_INDEX_POLICY}; script-src 'self'; connect-src 'self'"
 
-_DOCS = """<!doctype html>
+_DOCS = b"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -58,111 +45,60 @@ _DOCS = """<!doctype html>
 </html>
 """
 
-_INDEX = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>genzo</title>
-<link rel="icon" href="data:,">
-<link rel="stylesheet" href="static/gallery.css">
-</head>
-<body>
-<header>
-<h1>genzo</h1>
-<p>{summary}</p>
-<nav><a href="docs">API</a></nav>
-</header>
-<main>
-{pictures}
-</main>
-<footer>
-<p>A job is a file. Drop one, and its picture appears here:</p>
-<pre><code>echo '{{"prompt": "a red circle on a white background"}}' &gt; circle.json
-mv circle.json {incoming}/</code></pre>
-</footer>
-</body>
-</html>
-"""
-
 
 async def index(request: Request) -> Response:
-    """The newest pictures, for who is let in."""
-    context = context_of(request)
-    pictures: list[Picture] = []
-    total: int | None = 0
-    if not context.tokens or token_name(request):
-        pictures, total = await run_in_threadpool(page_of, context, SHOWN, 0)
-    shown = "\n".join(map(_figure, pictures)) or '<p class="empty">No pictures yet.</p>'
-    page = _INDEX.format(
-        summary=escape(_summary(len(pictures), total)),
-        pictures=shown,
-        incoming="incoming" if context.tokens else escape(str(context.spool.incoming)),
-    )
-    return _page(page, _INDEX_POLICY)
+    """The page at `/`: form, queue, gallery and viewer."""
+    return _page(request, (STATIC / "page/index.html").read_bytes())
 
 
-async def docs(_request: Request) -> Response:
+async def docs(request: Request) -> Response:
     """Swagger UI."""
-    return _page(_DOCS, _DOCS_POLICY)
+    return _page(request, _DOCS)
 
 
 async def docs_asset(request: Request) -> Response:
     """A file of the reference page."""
-    name = request.path_params["name"]
-    path = f"swagger/{name}" if name.startswith("swagger-ui") else name
-    return _asset(path, _DOCS_ASSETS.get(path))
+    return _asset(request, _docs_files())
 
 
 async def asset(request: Request) -> Response:
-    """A file of the other pages."""
-    name = request.path_params["name"]
-    return _asset(name, _ASSETS.get(name))
-
-
-def _figure(picture: Picture) -> str:
-    prompt = str(picture.metadata.get("prompt", ""))
-    if len(prompt) > _MAX_PROMPT_CHARS:
-        prompt = prompt[:_MAX_PROMPT_CHARS] + "…"
-    seed = picture.metadata.get("seed", "")
-    return (
-        f'<figure><a href="{escape(picture.url)}">'
-        f'<img src="{escape(picture.thumbnail_url)}" alt="{escape(prompt)}" loading="lazy" '
-        f'width="{picture.width}" height="{picture.height}"></a>'
-        f"<figcaption><span>{escape(prompt)}</span>"
-        f"<small>{picture.width} × {picture.height} · seed {escape(str(seed))}</small>"
-        "</figcaption></figure>"
-    )
-
-
-def _summary(shown: int, total: int | None) -> str:
-    if total is None:
-        return f"The newest {shown} pictures"
-    if total == 0:
-        return "Pictures will appear here."
-    if shown < total:
-        return f"The newest {shown} of {total} pictures"
-    return "1 picture" if total == 1 else f"{total} pictures"
-
-
-def _page(html: str, policy: str) -> Response:
-    headers = {
-        "Content-Security-Policy": policy,
-        "Cache-Control": "no-cache",
-        "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
-    }
-    return Response(html, headers=headers, media_type="text/html")
-
-
-def _asset(path: str, media_type: str | None) -> Response:
-    if media_type is None:
-        raise not_found(f"there is no file {path[:80]!r}")
-    headers = {"Cache-Control": "max-age=3600", "X-Content-Type-Options": "nosniff"}
-    return Response(_content(path), headers=headers, media_type=media_type)
+    """A file of the page at `/`."""
+    return _asset(request, _page_files())
 
 
 @cache
-def _content(path: str) -> bytes:
-    return (_STATIC / path).read_bytes()
+def _docs_files() -> dict[str, Path]:
+    return {Path(path).name: STATIC / path for path in _DOCS_FILES}
+
+
+@cache
+def _page_files() -> dict[str, Path]:
+    return {path.name: path for path in (STATIC / "page").iterdir() if path.suffix in _MEDIA_TYPES}
+
+
+def _page(request: Request, html: bytes) -> Response:
+    return _revalidated(request, html, "text/html", {"Content-Security-Policy": _POLICY})
+
+
+def _asset(request: Request, files: dict[str, Path]) -> Response:
+    name = request.path_params["name"]
+    path = files.get(name)
+    if path is None:
+        raise not_found(f"there is no file {name[:80]!r}")
+    return _revalidated(request, _content(path), _MEDIA_TYPES[path.suffix], {})
+
+
+def _revalidated(
+    request: Request, content: bytes, media_type: str, headers: dict[str, str]
+) -> Response:
+    """Content that a browser asks for anew each time, since modules of two releases do not mix."""
+    etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    headers = {**headers, "Cache-Control": "no-cache", "ETag": etag}
+    if request.headers.get("if-none-match") == etag:
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    return Response(content, headers=headers, media_type=media_type)
+
+
+@cache
+def _content(path: Path) -> bytes:
+    return path.read_bytes()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from html import unescape
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,38 +15,31 @@ if TYPE_CHECKING:
     import httpx2
 
 
-def test_the_newest_pictures_are_shown_with_prompt_and_link(
-    served: Served, daemon: StandIn
-) -> None:
-    name = daemon.render(served.submit("a quiet lake at dawn")).images[0].filename
+def test_the_page_holds_nothing_of_the_spool(served: Served, daemon: StandIn) -> None:
+    daemon.render(served.submit("a quiet lake at dawn"))
     page = served.client.get("/")
     assert page.headers["content-type"] == "text/html; charset=utf-8"
-    assert f'href="/api/images/{name}"' in page.text
-    assert f'src="/api/thumbs/{name}"' in page.text
-    assert "a quiet lake at dawn" in page.text
-    assert f"{served.spool.incoming}/" in page.text
+    assert page.content == (pages.STATIC / "page/index.html").read_bytes()
 
 
-def test_a_prompt_cannot_become_markup(served: Served, daemon: StandIn) -> None:
-    prompt = "<script>alert(1)</script>\" onload='x' {summary} %s &amp;"
-    daemon.render(served.submit(prompt))
-    page = served.client.get("/").text
-    assert "<script" not in page
-    assert "' onload" not in page
-    assert prompt in unescape(page)
+def test_every_file_of_the_page_is_served_and_asked_for_anew(client: httpx2.Client) -> None:
+    names = {path.name for path in (pages.STATIC / "page").iterdir()} - {"index.html"}
+    assert len(names) > 20
+    for name in names:
+        answer = client.get(f"/static/{name}")
+        assert answer.status_code == 200, name
+        assert answer.headers["cache-control"] == "no-cache"
+        known = {"If-None-Match": answer.headers["etag"]}
+        assert client.get(f"/static/{name}", headers=known).status_code == 304
+        assert client.get(f"/static/{name}", headers={"If-None-Match": '"x"'}).is_success
 
 
-def test_a_long_prompt_is_cut(served: Served, daemon: StandIn) -> None:
-    daemon.render(served.submit("word " * 3000))
-    page = served.client.get("/").text
-    assert len(page) < 10_000 + 2_000 * page.count("<figure>")
-    assert "…" in page
-
-
-def test_the_index_needs_no_script(client: httpx2.Client) -> None:
-    page = client.get("/")
-    assert "script-src" not in page.headers["content-security-policy"]
-    assert "default-src 'none'" in page.headers["content-security-policy"]
+def test_every_module_and_style_is_used() -> None:
+    folder = pages.STATIC / "page"
+    used = set(re.findall(r'static/([\w.]+)"', (folder / "index.html").read_text()))
+    for module in folder.glob("*.js"):
+        used |= set(re.findall(r'from "\./([\w.]+)"', module.read_text(encoding="utf-8")))
+    assert used == {path.name for path in folder.iterdir()} - {"index.html"}
 
 
 @pytest.mark.parametrize("path", ["/", "/docs"])
@@ -61,12 +53,16 @@ def test_a_page_fetches_nothing_from_elsewhere(client: httpx2.Client, path: str)
             assert client.get(f"/{source.lstrip('/')}").status_code == 200, source
 
 
-def test_the_docs_run_no_inline_script(client: httpx2.Client) -> None:
-    page = client.get("/docs")
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_a_page_runs_no_inline_script(client: httpx2.Client, path: str) -> None:
+    page = client.get(path)
     policy = page.headers["content-security-policy"]
     assert "script-src 'self';" in policy
     assert "unsafe" not in policy
-    assert re.findall(r"<script>", page.text) == []
+    assert re.findall(r"<script>|<style|style=| on\w+=", page.text) == []
+
+
+def test_the_reference_asks_nobody_about_the_specification(client: httpx2.Client) -> None:
     assert "validatorUrl: null" in client.get("/docs/docs.js").text
 
 
@@ -82,11 +78,12 @@ def test_the_docs_files_are_served(client: httpx2.Client, name: str) -> None:
 def test_only_the_listed_files_are_served(client: httpx2.Client) -> None:
     for name in ("LICENSE", "VERSION", "..%2fdocs.js", "swagger-ui.css.map", "swagger-ui"):
         assert client.get(f"/docs/{name}").status_code == 404
-    assert client.get("/static/docs.js").status_code == 404
+    for name in ("docs.js", "index.html", "..%2fdocs.js", "nothing.js"):
+        assert client.get(f"/static/{name}").status_code == 404
 
 
 def test_the_vendored_version_is_recorded() -> None:
-    folder = pages._STATIC / "swagger"
+    folder = pages.STATIC / "swagger"
     version = re.search(r"swagger-ui-dist (5\.\d+\.\d+)", (folder / "VERSION").read_text())
     assert version is not None
     assert "Apache License" in (folder / "LICENSE").read_text()

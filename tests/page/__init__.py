@@ -1,0 +1,1 @@
+"""The page at / in a real browser, with a real server and a real daemon."""
