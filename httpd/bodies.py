@@ -210,6 +210,8 @@ class Info(Body):
 class SessionRequest(Body):
     """A token, to be changed for a cookie."""
 
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
     token: str
 
 

@@ -21,7 +21,10 @@ from spool.views import job_view
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-_KEY = re.compile(r"[\x20-\x7e]{1,255}")
+PATTERN = "^[!-~]([ -~]*[!-~])?$"
+"""Printable ASCII; spaces around it are none of a header's value."""
+
+_MAX_CHARS = 255
 
 
 def key_of(request: Request) -> str | None:
@@ -32,7 +35,7 @@ def key_of(request: Request) -> str | None:
     key = request.headers.get("idempotency-key")
     if key is None:
         return None
-    if _KEY.fullmatch(key) is None:
+    if len(key) > _MAX_CHARS or re.fullmatch(PATTERN, key) is None:
         raise Problem(
             "Bad Idempotency-Key",
             "Idempotency-Key: use 1 to 255 printable ASCII characters",

@@ -8,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from httpd import examples, generate, images, jobs, pages, session, sse, status
+from httpd import examples, generate, idempotency, images, jobs, pages, session, sse, status
 from httpd.bodies import (
     Accepted,
     Health,
@@ -100,7 +100,7 @@ ENDPOINTS = (
             Parameter(
                 "Idempotency-Key",
                 "Sending the same request with the same key again returns the same job",
-                {"type": "string", "maxLength": 255},
+                {"type": "string", "maxLength": 255, "pattern": idempotency.PATTERN},
                 "header",
             ),
         ),
