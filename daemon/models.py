@@ -140,8 +140,11 @@ class Models:
         if known is not None and known.stamp == stamp_of(spec):
             raise ModelError(known.message)
         try:
-            size_bytes = expected_bytes(spec, _itemsize(spec))
-            model = self._warm.use(name, size_bytes, lambda: load(spec, self._experiences[name]))
+            model = self._warm.use(
+                name,
+                lambda: expected_bytes(spec, _itemsize(spec)),
+                lambda: load(spec, self._experiences[name]),
+            )
         except ModelError as error:
             self._note_fault(spec, str(error))
             raise

@@ -56,7 +56,8 @@ class StepReporter:
         self._total_steps = total_steps
         self._previews = previews
         self._checkpoint = checkpoint
-        self._done = 0
+        self._before = 0
+        """The steps of the pictures that are behind us."""
 
     def begin(self) -> None:
         """Report the start: no step done."""
@@ -65,16 +66,19 @@ class StepReporter:
     def on_step(self, step: Step) -> None:
         """Report one more step; to be handed to `Model.denoise`."""
         self._checkpoint()
-        self._done += 1
+        # By its own number: a picture that ran out of memory is begun again.
+        done = self._before + step.step
+        if step.step == step.total:
+            self._before = done
         # After the last step the picture itself is moments away.
         preview = step.preview() if step.step < step.total and self._previews.due() else None
         jpeg = encode_preview(preview) if preview else None
-        self._live.progress(self._done, self._total_steps, jpeg)
+        self._live.progress(done, self._total_steps, jpeg)
 
     def skip(self, steps: int) -> None:
         """Count the steps of a picture that an earlier start has published."""
-        self._done += steps
-        self._live.progress(self._done, self._total_steps)
+        self._before += steps
+        self._live.progress(self._before, self._total_steps)
 
 
 def checkpoint(cancel_request: Path, stopping: Callable[[], bool]) -> Callable[[], None]:

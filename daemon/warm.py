@@ -31,18 +31,19 @@ class WarmModels:
     def __contains__(self, name: object) -> bool:
         return name in self._models
 
-    def use(self, name: str, expected_bytes: int, load: Callable[[], Model]) -> Model:
+    def use(self, name: str, expected_bytes: Callable[[], int], load: Callable[[], Model]) -> Model:
         """The model `name` in place of the one that rendered before.
 
         One that is not here is made by `load`, and room for `expected_bytes` is made before.
-        Raises what `load` raises; no model renders then, and those that were warm still are.
+        Raises what these two raise; no model renders then, and those that were warm still are.
         """
         if name == self.current:
             return self._models[name]
         started = time.monotonic()
-        before, self.current = self.current, None
         how = "from the host's memory" if name in self else "from the disk"
-        self._make_room(name, 0 if name in self else expected_bytes)
+        extra_bytes = 0 if name in self else expected_bytes()
+        before, self.current = self.current, None
+        self._make_room(name, extra_bytes)
         if before is not None and before in self:
             # It goes first: two do not always fit.
             self._models[before].park()

@@ -21,6 +21,8 @@ from spool.states import Status
 from tests.daemon.flow_pictures import render as render_flow
 from tests.daemon.slots import record_of, running_slot, submit
 from tests.daemon.test_sdxl import job, render
+from tests.models import save_tiny_sdxl_real
+from tests.models.original_files import save_sdxl_checkpoint
 
 COLD, WARM, LOADED, ERROR = ModelState
 
@@ -60,6 +62,20 @@ def test_models_within_the_budget_are_never_read_from_the_disk_again(
             file.unlink()
     for _ in range(2):
         assert [picture(models.load(name)) for name in names] == first
+
+
+def test_a_model_in_one_file_renders_on_when_its_file_is_gone(
+    specs: list[ModelSpec], tmp_path: Path
+) -> None:
+    folder = save_tiny_sdxl_real(tmp_path / "real")
+    file = save_sdxl_checkpoint(folder, tmp_path / "sdxl.safetensors", precision="float32")
+    alone = ModelSpec("file", "sdxl", file, device="cpu", config=folder)
+    models = Models([alone, specs[1]])
+    first = picture(models.load("file"))
+    file.unlink()
+    assert picture(models.load("file")) == first
+    models.load(specs[1].name)
+    assert picture(models.load("file")) == first
 
 
 def test_beyond_the_budget_the_one_used_longest_ago_is_dropped_and_said(

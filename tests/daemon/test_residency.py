@@ -15,8 +15,10 @@ from daemon.families import Model, ModelSpec, Step, load
 from daemon.families.offloading import components
 from daemon.families.profiles import Experience, Profile
 from daemon.loras import LoraFolder
+from daemon.warm import resident_bytes
 from spool.jobs import LoraRequest
 from spool.layout import Spool
+from spool.live import read_events
 from spool.states import Status
 from tests.daemon import tiny_loras
 from tests.daemon.flow_pictures import job as flow_job
@@ -24,6 +26,9 @@ from tests.daemon.slots import record_of, running_slot, submit
 from tests.daemon.test_sdxl import ignore, job, render
 from tests.daemon.tiny_loras import draw_lora, save_lora
 from tests.daemon.tiny_models import open_bare
+from tests.models.gguf_files import save_transformer_gguf
+from tests.models.original_files import save_transformer
+from tests.models.shelf import Shelf
 
 OFFLOADED = (Profile.BALANCED, Profile.LOW)
 each_profile = pytest.mark.parametrize("profile", OFFLOADED)
@@ -67,6 +72,11 @@ def scarce(model: Model, failures: int) -> Iterator[list[str | None]]:
         handle.remove()
 
 
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
+    return Shelf(tmp_path_factory.mktemp("shelf"))
+
+
 @pytest.fixture(params=["sdxl", "dev", "chroma", "turbo"])
 def spec(
     request: pytest.FixtureRequest, tiny_spec: ModelSpec, flow_specs: dict[str, ModelSpec]
@@ -93,6 +103,29 @@ def test_every_profile_draws_the_same_picture_and_leaves_no_hook_behind(spec: Mo
         assert render(model, wanted).tobytes() == expected
         model.park()
         assert not hooks_of(model)
+
+
+@pytest.mark.parametrize("precision", ["fp8", "gguf"])
+def test_weights_of_eight_bits_stay_so_under_every_profile(
+    shelf: Shelf, tmp_path: Path, precision: str
+) -> None:
+    if precision == "gguf":
+        pytest.importorskip("gguf")
+        weights = save_transformer_gguf(shelf.flux_dev, tmp_path / "flux.gguf")
+    else:
+        weights = save_transformer(shelf.flux_dev, tmp_path / "flux.safetensors", precision="fp8")
+    companions = ("config", "tokenizer", "vae", "text_encoder", "text_encoder_2")
+    named: dict[str, Any] = dict.fromkeys(companions, shelf.flux_dev)
+    spec = ModelSpec("flux", "flux", weights, device="cpu", **named)
+    full = load(spec)
+    expected = render(full, flow_job()).tobytes()
+    size_bytes = resident_bytes([full])
+    for profile in (*OFFLOADED, Profile.FULL):
+        residency: Any = full._residency  # type: ignore[attr-defined]
+        residency._wanted = profile
+        for _ in range(2):
+            assert render(full, flow_job()).tobytes() == expected
+        assert resident_bytes([full]) == size_bytes
 
 
 def test_profiles_follow_one_another_without_piling_up(tiny_spec: ModelSpec) -> None:
@@ -210,6 +243,10 @@ def test_a_record_says_what_the_ladder_did_and_that_pixels_may_differ(
     assert plain.warnings == ()
     assert record.status is Status.COMPLETED
     assert record.render["memory"] == {"profile": "balanced", "ran_out": ["full"]}
+    # The first picture ran out of memory in its second step, and was begun again.
+    events = [event.data for event in read_events(spool.events(record.job_id))]
+    assert [event["step"] for event in events] == [0, 1, 1, 2, 3, 4, 5, 6, 6]
+    assert {event["total_steps"] for event in events} == {6}
     (warning,) = record.warnings
     assert warning.startswith("memory: profile full ran out of memory at 64x64 px")
     assert "pixels" in warning
