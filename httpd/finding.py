@@ -107,16 +107,17 @@ def _seek(
     ahead = _count_rows(connection, model, max(wanted.first, first_rank(last)), wanted.end)
     if offset < ahead:
         return wanted.end, offset
-    row = connection.execute(
-        "SELECT shard, before FROM ("
-        " SELECT shard, pictures, sum(pictures) OVER (ORDER BY shard DESC) - pictures AS before"
-        " FROM tallies WHERE model = ? AND shard < ? AND shard >= ?"
-        ") WHERE before + pictures > ? LIMIT 1",
-        (model, last, shard_of(wanted.first), offset - ahead),
-    ).fetchone()
-    if row is None:
-        return FIRST_RANK, 0
-    return first_rank(row[0] + 1), offset - ahead - row[1]
+    # The hour in which the picture lies, by halves: each sum is half as long as the one before.
+    first, behind = _ends(connection)
+    low, high = max(shard_of(wanted.first), first), min(last, behind)
+    while high - low > 1:
+        middle = (low + high) // 2
+        pictures = _sum(connection, model, middle, high)
+        if ahead + pictures > offset:
+            low = middle
+        else:
+            ahead, high = ahead + pictures, middle
+    return first_rank(high), offset - ahead
 
 
 def _count(connection: sqlite3.Connection, model: int, first: int, end: int) -> int:
@@ -124,13 +125,26 @@ def _count(connection: sqlite3.Connection, model: int, first: int, end: int) -> 
     whole_from, whole_to = shard_of(first - 1) + 1, shard_of(end)
     if whole_from >= whole_to:
         return _count_rows(connection, model, first, end)
-    (whole,) = connection.execute(
+    above = _count_rows(connection, model, first_rank(whole_to), end)
+    below = _count_rows(connection, model, first, first_rank(whole_from))
+    return above + _sum(connection, model, whole_from, whole_to) + below
+
+
+def _sum(connection: sqlite3.Connection, model: int, first: int, end: int) -> int:
+    """How many pictures the hours from `first` on and below `end` hold."""
+    (pictures,) = connection.execute(
         "SELECT coalesce(sum(pictures), 0) FROM tallies "
         "WHERE model = ? AND shard >= ? AND shard < ?",
-        (model, whole_from, whole_to),
+        (model, first, end),
     ).fetchone()
-    below = _count_rows(connection, model, first, first_rank(whole_from))
-    return int(whole) + below + _count_rows(connection, model, first_rank(whole_to), end)
+    return int(pictures)
+
+
+def _ends(connection: sqlite3.Connection) -> tuple[int, int]:
+    """The first hour that has pictures and the one behind the last."""
+    (first,) = connection.execute("SELECT min(shard) FROM tallies").fetchone()
+    (last,) = connection.execute("SELECT max(shard) FROM tallies").fetchone()
+    return (0, 0) if first is None else (int(first), int(last) + 1)
 
 
 def _count_rows(connection: sqlite3.Connection, model: int, first: int, end: int) -> int:

@@ -52,8 +52,12 @@ async def list_images(request: Request) -> Response:
     offset = whole_number(request, "offset", default=0, least=0)
     wanted, after = _wanted(request), _cursor(request)
     context = context_of(request)
-    page = await run_in_threadpool(context.album.page, limit, offset, wanted=wanted, after=after)
-    images = await run_in_threadpool(_described, context, page)
+
+    def read() -> tuple[Page, list[Picture]]:
+        page = context.album.page(limit, offset, wanted=wanted, after=after)
+        return page, _described(context, page)
+
+    page, images = await run_in_threadpool(read)
     cursor = encode_cursor(page.last) if page.last else None
     following = _address(request, limit, offset, cursor) if cursor else None
     body = PictureList(

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 SURVEY_SECONDS = 5.0
 """How long a change by hand in an old folder may stay unnoticed where no page shows it."""
-_NEWEST = 48
+_NEWEST = 24
 """So many of the newest folders are looked at for every page."""
 _AT_ONCE = 400
 """Pictures in one transaction: others wait for it, and FTS5 writes a segment for each."""
