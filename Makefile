@@ -1,13 +1,14 @@
 # demo   two pictures from a fresh spool     test    the whole test suite
 # check  lint, formats, types, import rules  bench   the figures of docs/benchmarks.md
 # clean  remove the virtual environment      stress  5000 jobs, 1000 kills: nothing lost or doubled
+# bench-gallery  the figures of a gallery of a million pictures, in some ten minutes
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.stamp
 
-.PHONY: demo test check format bench stress clean
+.PHONY: demo test check format bench bench-gallery stress clean
 
 demo: $(STAMP)
 	@$(BIN)/genzo demo
@@ -27,6 +28,9 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench
+
+bench-gallery: $(STAMP)
+	$(BIN)/python -m tests.bench.gallery
 
 stress: $(STAMP)
 	$(BIN)/python -m tests.stress
