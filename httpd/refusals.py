@@ -83,7 +83,7 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
 async def on_os_error(request: Request, error: Exception) -> Response:
     """A file system that does not take or give what it should."""
     assert isinstance(error, OSError)
-    log.error("%s %s: %s", request.method, request.url.path, error)
+    log.error("%s %r: %s", request.method, request.url.path[:200], error)
     if error.errno in _NO_SPACE:
         status, what = HTTPStatus.INSUFFICIENT_STORAGE, "the spool's disk is full"
     elif error.errno in _READ_ONLY:
