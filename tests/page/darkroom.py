@@ -26,13 +26,15 @@ class Darkroom:
 
     spool: Spool
     port: int
+    options: tuple[str, ...] = ()
     daemon: subprocess.Popen[bytes] | None = None
     server: subprocess.Popen[bytes] | None = None
 
     @classmethod
     @contextmanager
-    def opened(cls, folder: Path, *, with_daemon: bool = True) -> Iterator[Self]:
-        room = cls(Spool.create(folder), free_port())
+    def opened(cls, folder: Path, *options: str, with_daemon: bool = True) -> Iterator[Self]:
+        """A genzo on a new spool; `options` are the server's."""
+        room = cls(Spool.create(folder), free_port(), options)
         room.open_server()
         try:
             if with_daemon:
@@ -53,7 +55,8 @@ class Darkroom:
     def open_server(self) -> None:
         """Start the server, on the same port each time."""
         log = Path(tempfile.mkstemp(suffix=".log", dir=self.spool.tmp)[1])
-        self.server = start("httpd", self.spool, "--port", str(self.port), log=log)
+        options = ("--port", str(self.port), *self.options)
+        self.server = start("httpd", self.spool, *options, log=log)
         wait_for(lambda: "listening on" in log.read_text(), seconds=20, what="genzo-httpd")
 
     def close_server(self) -> None:

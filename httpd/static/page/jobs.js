@@ -133,7 +133,10 @@ export class Jobs {
       announce(say("jobCancelled"));
     } catch (error) {
       // One that is finished already needs no cancelling.
-      if (error.status !== 409) announce(say("cancelFailed", { reason: error.message }));
+      if (error.status !== 409) {
+        announce(say("cancelFailed", { reason: error.message }));
+        this.view.stillRuns(id);
+      }
     }
     this.refresh();
   }

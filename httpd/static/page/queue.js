@@ -31,6 +31,11 @@ export class QueueView {
     const more = waiting.length - shown.length;
     tell(byId("waiting-more"), more ? say("moreWaiting", { count: more }) : "");
   }
+
+  /** The job could not be cancelled: it can be tried again. */
+  stillRuns(id) {
+    this.cards.get(id)?.allow();
+  }
 }
 
 /** A job that is being rendered, or has failed. */
@@ -99,6 +104,13 @@ class Card {
     const count = job.request.count ?? 1;
     const pictures = count > 1 ? say("jobPictures", { count }) : "";
     return [steps, formatEta(job.eta_seconds), pictures].filter(Boolean).join(" · ");
+  }
+
+  /** Let it be cancelled again. */
+  allow() {
+    this.isStopping = false;
+    this.button.removeAttribute("aria-disabled");
+    this.button.textContent = say("cancel");
   }
 
   #stop(onCancel) {
