@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_LIMIT = 100
+MAX_OFFSET = 10**12
 MAX_QUERY_CHARS = 1000
 MAX_MODEL_CHARS = 200
 
@@ -49,7 +50,7 @@ _FILTERS = ("q", "model", "since", "until")
 async def list_images(request: Request) -> Response:
     """One page of the gallery."""
     limit = whole_number(request, "limit", default=50, least=1, most=MAX_LIMIT)
-    offset = whole_number(request, "offset", default=0, least=0)
+    offset = whole_number(request, "offset", default=0, least=0, most=MAX_OFFSET)
     wanted, after = _wanted(request), _cursor(request)
     context = context_of(request)
 

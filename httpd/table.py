@@ -184,7 +184,7 @@ ENDPOINTS = (
             Parameter(
                 "offset",
                 "How many to pass over",
-                {"type": "integer", "minimum": 0, "default": 0},
+                {"type": "integer", "minimum": 0, "maximum": images.MAX_OFFSET, "default": 0},
             ),
             Parameter(
                 "cursor",

@@ -226,7 +226,16 @@ def test_a_page_of_another_site_removes_nothing(client: httpx2.Client, pictures:
 
 
 @pytest.mark.parametrize(
-    "query", ["limit=0", "limit=101", "limit=x", "offset=-1", "offset=1.5", "limit=%00"]
+    "query",
+    [
+        "limit=0",
+        "limit=101",
+        "limit=x",
+        "offset=-1",
+        "offset=1000000000001",
+        "offset=1.5",
+        "limit=%00",
+    ],
 )
 def test_a_bad_parameter_is_named(client: httpx2.Client, query: str) -> None:
     refused(client.get(f"/api/images?{query}"), 422, query.partition("=")[0])
