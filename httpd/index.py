@@ -193,8 +193,12 @@ class IndexKeeper:
         """Remove the file of `index`; what is read at the moment is read to its end."""
         if index is self._index:
             self._index = None
-            if not index.is_lost():
-                self._remove_files()
+            try:
+                if not index.is_lost():
+                    self._remove_files()
+            except OSError as error:
+                # Of another user, perhaps; pages come from the folders meanwhile.
+                log.error("%s cannot be removed: %s", self.path, error)
             index.close()
 
     def close(self) -> None:

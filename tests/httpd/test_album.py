@@ -310,6 +310,25 @@ def test_without_a_place_for_the_index_pages_are_served_and_searches_refused(
         album.stop()
 
 
+def test_a_damaged_index_that_cannot_be_removed_ends_nothing(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    there = [add(spool, LONG_AGO_MS + number, "kept")[0] for number in range(300)]
+    settle(spool)
+    with opened(spool) as album:
+        # Root may remove anything, so the refusal is made up.
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "unlink", _refuse)
+            wound(spool.cache / "gallery.sqlite", "garbage")
+            assert names(album, limit=300) == there[::-1]
+            assert "cannot be removed" in caplog.text
+        wait_for(lambda: names(album, search("kept"), 300) == there[::-1], what="the index")
+
+
+def _refuse(path: Path, missing_ok: bool = False) -> None:
+    raise PermissionError(1, "Operation not permitted", str(path))
+
+
 def test_the_index_lies_where_the_settings_say(spool: Spool, tmp_path: Path) -> None:
     other = Spool.create(tmp_path / "other")
     here, there = add(spool, LONG_AGO_MS, "here"), add(other, LONG_AGO_MS, "there")
