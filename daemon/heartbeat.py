@@ -6,6 +6,8 @@ import os
 import time
 from dataclasses import replace
 
+from daemon.counts import Counts
+from daemon.footprint import footprint
 from daemon.models import Models
 from daemon.notify import notify
 from spool import ids
@@ -25,6 +27,8 @@ class Heartbeat:
         self._slot = slot
         self._models = models
         self._device = device
+        self.counts = Counts()
+        """What its reports tell of the slot's work."""
         self._last = float("-inf")
         self._looked = time.monotonic()
         self._job_id: str | None = None
@@ -55,6 +59,8 @@ class Heartbeat:
             models=self._entries(state),
             job_id=job_id,
             unusable=self._models.unusable,
+            tally=self.counts.tally,
+            memory=None if state is SlotState.STOPPED else footprint(),
         )
         try:
             publish_report(self._spool, report)

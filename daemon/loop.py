@@ -55,6 +55,7 @@ class Loop:
         self._spool = slot.spool
         self._models = models
         self._heartbeat = heartbeat
+        self._counts = heartbeat.counts
         self._previews = previews
         self._settings = settings or Settings()
         self._backlog = Backlog(slot, self._settings.disk, self._serves)
@@ -121,17 +122,18 @@ class Loop:
     def _work_on(self, claim: Claim) -> None:
         """Take one job to its end, whatever that is; only a lost disk or GPU gets out."""
         publication = Publication(
-            claim, self._slot.name, self._settings.output, self._backlog.pause
+            claim, self._slot.name, self._settings.output, self._backlog.pause, self._counts
         )
         check = checkpoint(self._spool.cancel_request(claim.job_id), lambda: self._stopping)
         end: Callable[[], object]
         try:
             check()
             job = self._resolve(claim.ticket)
-            model = self._models.load(job.model)
+            model = self._load(job.model)
             publication.start(job, model.warnings(job))
             self._publisher.submit(publication.claim.sync)
-            self._draw(publication, job, model, check)
+            with self._counts.rendering():
+                self._draw(publication, job, model, check)
             publication.rendered()
         except Stopped:
             self._publisher.drain()
@@ -164,6 +166,13 @@ class Loop:
             )
         return job
 
+    def _load(self, name: str) -> Model:
+        """The model `name`, in place of the one before it. Raises ModelError."""
+        if name == self._models.current:
+            return self._models.load(name)
+        with self._counts.swapping():
+            return self._models.load(name)
+
     def _draw(
         self, publication: Publication, job: ResolvedJob, model: Model, check: Callable[[], None]
     ) -> None:
@@ -171,6 +180,7 @@ class Loop:
 
         def at_step() -> None:
             check()
+            self._counts.step_done()
             self._heartbeat.at_step(publication.claim.job_id)
 
         claim = publication.claim

@@ -116,6 +116,11 @@ class Models:
         assert entry is not None
         return entry.name
 
+    @property
+    def current(self) -> str | None:
+        """The model that renders; None before the first, and where one could not be loaded."""
+        return self._warm.current
+
     def load_first(self) -> Model:
         """The default model, or where that cannot be loaded the first that can.
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from PIL.Image import Image
 
+from daemon.counts import Counts
 from daemon.families import Model
 from daemon.infotext import infotext
 from daemon.pictures import encode_picture, encode_thumbnail
@@ -91,11 +92,13 @@ class Publication:
         claim: Claim,
         slot: str,
         output: OutputSettings,
-        on_full: Callable[[], None] = lambda: None,
+        on_full: Callable[[], None],
+        counts: Counts,
     ) -> None:
         self.claim = claim
         self._output = output
         self._on_full = on_full
+        self._counts = counts
         self._is_full = False
         self._claimed_starts = claim.name.starts
         self._job = claim.ticket.job
@@ -157,6 +160,7 @@ class Publication:
         name = PictureName(self.claim.job_id, index, self._output.format)
         if publish_picture(self.claim.spool, name, data, encode_thumbnail(image)):
             self._enter(name, data)
+            self._counts.picture_published()
         else:
             self.adopt(index)
 
@@ -238,6 +242,7 @@ class Publication:
             render={**(render or {}), "seconds": seconds, "genzo": VERSION},
         )
         winner = finish(self.claim, record_of(replace(self.claim.ticket, job=self._job), outcome))
+        self._counts.job_ended(winner.status)
         log.info("%s: %s in %.2f s", winner.job_id, winner.status, seconds)
 
     def _private(self, index: int, render: dict[str, Any]) -> dict[str, Any]:

@@ -7,12 +7,13 @@ slot's file stays when its daemon stops.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Self
 
 from spool import durable
 from spool.layout import Spool
+from spool.tally import Footprint, Tally
 
 FORMAT = 1
 
@@ -76,13 +77,19 @@ class SlotReport:
     job_id: str | None = None
     unusable: tuple[dict[str, str], ...] = ()
     """The configured models that cannot be described: name, family and error of each."""
+    tally: Tally | None = None
+    """None where a daemon does not tell it."""
+    memory: Footprint | None = None
 
     def encode(self) -> bytes:
         return json.dumps({"format": FORMAT, **asdict(self)}, ensure_ascii=False).encode() + b"\n"
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
-        """Read a report. Raises ValueError, TypeError or KeyError if it is not one."""
+        """Read a report; fields that we do not know are passed over.
+
+        Raises ValueError, TypeError or KeyError if it is not one.
+        """
         document = json.loads(data)
         if document.pop("format") != FORMAT:
             raise ValueError("unknown format of slot report")
@@ -98,9 +105,19 @@ class SlotReport:
             )
             for model in document.pop("models")
         )
-        unusable = tuple(document.pop("unusable", ()))
-        state = SlotState(document.pop("state"))
-        return cls(**document, state=state, models=models, unusable=unusable)
+        tally, memory = document.get("tally"), document.get("memory")
+        known = {name: document[name] for name in document.keys() & _FIELDS}
+        read = {
+            "state": SlotState(document["state"]),
+            "models": models,
+            "unusable": tuple(document.get("unusable", ())),
+            "tally": None if tally is None else Tally(**tally),
+            "memory": None if memory is None else Footprint(**memory),
+        }
+        return cls(**{**known, **read})
+
+
+_FIELDS = frozenset(each.name for each in fields(SlotReport))
 
 
 def publish_report(spool: Spool, report: SlotReport) -> None:

@@ -53,6 +53,7 @@ class RunningSlot:
     slot: Slot
     models: Models
     loop: Loop
+    heartbeat: Heartbeat
     error: BaseException | None = None
 
 
@@ -66,7 +67,7 @@ def running_slot(
     heartbeat = Heartbeat(spool, name, models, "cpu")
     heartbeat.say(SlotState.STARTING)
     loop = Loop(slot, models, heartbeat, PreviewClock(4), settings)
-    running = RunningSlot(spool, slot, models, loop)
+    running = RunningSlot(spool, slot, models, loop, heartbeat)
 
     def run() -> None:
         try:

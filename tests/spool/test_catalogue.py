@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from spool import ids
 from spool.catalogue import (
     Catalogue,
     SlotReport,
@@ -13,6 +14,7 @@ from spool.catalogue import (
     read_reports,
 )
 from spool.layout import Spool
+from spool.tally import Footprint, Tally
 from tests.spool.samples import MODEL, report
 
 OTHER = dataclasses.replace(MODEL, name="other", default=False)
@@ -66,6 +68,33 @@ def test_a_report_of_a_daemon_that_told_no_states_is_read(spool: Spool) -> None:
     document = json.loads(report().encode())
     del document["unusable"], document["models"][0]["state"], document["models"][0]["error"]
     assert SlotReport.decode(json.dumps(document).encode()) == report()
+
+
+def test_a_report_tells_what_the_slot_did_and_how_much_memory_it_takes(spool: Spool) -> None:
+    tally = Tally(since=ids.now(), completed=2, pictures=5, rendering_seconds=1.5)
+    told = dataclasses.replace(report(), tally=tally, memory=Footprint(1 << 30))
+    publish_report(spool, told)
+    assert read_reports(spool) == (told,)
+
+
+def test_a_report_of_an_older_or_a_newer_daemon_is_read(spool: Spool) -> None:
+    document = json.loads(report().encode())
+    del document["tally"], document["memory"]
+    assert SlotReport.decode(json.dumps(document).encode()) == report()
+    since = ids.now()
+    tally = {"since": since, "completed": 1, "cats_drawn": 3}
+    newer = {**document, "mood": "good", "tally": tally, "memory": {"resident_bytes": 1, "l2": 2}}
+    read = SlotReport.decode(json.dumps(newer).encode())
+    assert read.tally == Tally(since=since, completed=1)
+    assert read.memory == Footprint(1)
+
+
+@pytest.mark.parametrize("wrong", [-1, "many", None, 1.5, float("nan")])
+def test_a_report_whose_counts_are_none_is_passed_over(spool: Spool, wrong: object) -> None:
+    document = json.loads(report().encode())
+    document["tally"] = {"since": ids.now(), "completed": wrong}
+    (spool.slots / "gpu0.json").write_text(json.dumps(document))
+    assert read_reports(spool) == ()
 
 
 def test_a_report_carries_its_format() -> None:
