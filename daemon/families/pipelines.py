@@ -14,7 +14,7 @@ from daemon import libraries
 from daemon.errors import ModelError
 from daemon.families.base import ModelSpec
 from daemon.families.chunks import Tokenizer
-from daemon.families.folders import check_tokenizer, weights_variant
+from daemon.families.folders import check_tokenizer, read_config, weights_variant
 from daemon.families.samplers import Sampler
 from daemon.weights.assembly import assemble
 from daemon.weights.completeness import check_complete
@@ -196,9 +196,14 @@ def open_weights(
 
 def _shared_encoders(spec: ModelSpec, dtype: torch.dtype) -> dict[str, tuple[Kind, list[Path]]]:
     """The kinds and files of the text encoders in a folder that others may have too."""
+    # A folder may name another class than ours, such as Qwen3Model.
+    index = read_config(spec, "model_index.json")
+    classes = {
+        name: named[-1] for name, named in index.items() if isinstance(named, list) and named
+    }
     return {
         component.name: (
-            Kind.in_folder(spec.weights / component.name, component.class_name, dtype),
+            Kind.in_folder(spec.weights / component.name, str(classes.get(component.name)), dtype),
             weights_files(spec.weights / component.name),
         )
         for component in LAYOUTS[spec.family].components
