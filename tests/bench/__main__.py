@@ -11,6 +11,7 @@ from tests.bench.formats import costs
 from tests.bench.gallery import gallery_figures
 from tests.bench.latency import claim_latencies_ms, stream_latencies_ms
 from tests.bench.memory import resident_bytes
+from tests.bench.page import scroll
 from tests.bench.statistics import median_interval, quantile
 from tests.bench.streams import EVENTS_A_SECOND, faults_of_kills, idle_bytes, load
 from tests.bench.throughput import ratios
@@ -21,11 +22,12 @@ _FILES = 10_000
 _CONNECTIONS = 10_000
 _JOBS, _SETTLED = 200, 50
 _PICTURES = 50_000
+_SCROLLED = 100_000
 _LISTENERS, _IDLE, _SURVIVORS = 2000, 5000, 500
 
 
 def main() -> None:
-    """Take all figures; some nine minutes on two cores."""
+    """Take all figures; some twelve minutes on two cores."""
     with tempfile.TemporaryDirectory(prefix="genzo-bench-") as home:
         for name, steps, size_px, jobs, bound in _LOADS:
             low, middle, high = median_interval(
@@ -77,6 +79,13 @@ def main() -> None:
         )
         for line in gallery_figures(Path(home), _PICTURES):
             print(line, flush=True)
+        seen = scroll(Path(home), _SCROLLED)
+        print(
+            f"the page, scrolled through {_SCROLLED} pictures: a frame each "
+            f"{quantile(seen.frames_ms, 0.5):.0f} ms, 99 % {quantile(seen.frames_ms, 0.99):.0f} ms; "
+            f"at most {seen.nodes} elements, {seen.heap_bytes / 1e6:.0f} MB of its heap",
+            flush=True,
+        )
 
 
 def _print_streams(home: Path) -> None:
