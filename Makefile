@@ -2,13 +2,14 @@
 # check  lint, formats, types, import rules  bench   the figures of docs/benchmarks.md
 # clean  remove the virtual environment      stress  5000 jobs, 1000 kills: nothing lost or doubled
 # bench-gallery  the figures of a gallery of a million pictures, in some ten minutes
+# embedded-model  train the shipped model from nothing: minutes on a GPU, days without
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.stamp
 
-.PHONY: demo test check format bench bench-gallery stress clean
+.PHONY: demo test check format bench bench-gallery stress clean embedded-model
 
 demo: $(STAMP)
 	@$(BIN)/genzo demo
@@ -34,6 +35,9 @@ bench-gallery: $(STAMP)
 
 stress: $(STAMP)
 	$(BIN)/python -m tests.stress
+
+embedded-model: $(STAMP)
+	$(BIN)/python -m daemon.embedded.recipe train
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""The model that ships with genzo, and the recipe that made it."""

@@ -1,0 +1,91 @@
+"""The LoRA: a style that a trigger word calls, learned on the frozen model, in kohya's form."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from daemon.embedded.recipe.checkpoints import State
+from daemon.embedded.recipe.network import Network
+from daemon.embedded.recipe.shards import Encoded
+from daemon.embedded.recipe.styles import Style
+from daemon.embedded.recipe.training import Report, Settings, train
+
+RANK = 8
+MODULES = (
+    "to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2", "proj_in", "proj_out",
+    "conv1", "conv2", "conv_in", "conv_out", "conv_shortcut", "time_emb_proj", "linear_1",
+    "linear_2",
+)  # fmt: skip
+"""Convolutions too: a style lives at full resolution, where the first model has no attention."""
+
+
+def train_lora(
+    network: Network,
+    data: Sequence[Encoded],
+    empty: tuple[Tensor, Tensor],
+    settings: Settings,
+    file: Path,
+    style: Style,
+    report: Report,
+) -> None:
+    """Train adapters on the UNet (Hu et al. 2021, arXiv:2106.09685) and write `file`.
+
+    `data` holds the style's shards and plain ones alike: on plain captions the adapters learn to
+    stay silent.
+    """
+    from peft import LoraConfig  # noqa: PLC0415
+
+    for _, part in network.parts():
+        part.requires_grad_(requires_grad=False)
+    config = LoraConfig(
+        r=RANK, lora_alpha=RANK, init_lora_weights="gaussian", target_modules=list(MODULES)
+    )
+    network.unet.add_adapter(config)
+    learned = {
+        name: weight for name, weight in network.parameters().items() if weight.requires_grad
+    }
+    optimizer = torch.optim.AdamW(list(learned.values()), lr=0, betas=(0.9, 0.98), weight_decay=0)
+    state = State.begun(learned, [optimizer])
+    checkpoint = file.with_suffix(".checkpoint")
+    if checkpoint.exists():
+        state.load(checkpoint)
+    train(network, state, data, empty, replace(settings, average=0.99), checkpoint, report)
+    state.swap()
+    save_lora(network.unet, file, style)
+
+
+def save_lora(unet: nn.Module, file: Path, style: Style) -> None:
+    """The adapters in kohya's names, half precision, with modelspec's metadata."""
+    tensors: dict[str, Tensor] = {}
+    for path, module in unet.named_modules():
+        if not hasattr(module, "lora_A"):
+            continue
+        layer: Any = module
+        name = "lora_unet_" + path.replace(".", "_")
+        tensors[f"{name}.lora_down.weight"] = layer.lora_A["default"].weight.detach().half()
+        tensors[f"{name}.lora_up.weight"] = layer.lora_B["default"].weight.detach().half()
+        tensors[f"{name}.alpha"] = torch.tensor(float(RANK)).half()
+    save_file({key: value.contiguous() for key, value in tensors.items()}, file, _metadata(style))
+
+
+def _metadata(style: Style) -> dict[str, str]:
+    """What https://github.com/Stability-AI/ModelSpec and kohya's tools name."""
+    return {
+        "modelspec.sai_model_spec": "1.0.0",
+        "modelspec.architecture": "stable-diffusion-xl-v1-base/lora",
+        "modelspec.title": style.trigger,
+        "modelspec.trigger_phrase": style.trigger,
+        "modelspec.description": f"Restyles the embedded model's pictures as {style.trigger}.",
+        "ss_network_module": "networks.lora",
+        "ss_network_dim": str(RANK),
+        "ss_network_alpha": str(RANK),
+        "ss_tag_frequency": json.dumps({"scenes": {style.trigger: 1}}),
+    }
