@@ -82,8 +82,8 @@ def main() -> None:
         seen = scroll(Path(home), _SCROLLED)
         print(
             f"the page, scrolled through {_SCROLLED} pictures: a frame each "
-            f"{quantile(seen.frames_ms, 0.5):.0f} ms, 99 % {quantile(seen.frames_ms, 0.99):.0f} ms; "
-            f"at most {seen.nodes} elements, {seen.heap_bytes / 1e6:.0f} MB of its heap",
+            f"{quantile(seen.frames_ms, 0.5):.0f} ms, 99 % {quantile(seen.frames_ms, 0.99):.0f} "
+            f"ms; at most {seen.nodes} elements, {seen.heap_bytes / 1e6:.0f} MB of its heap",
             flush=True,
         )
 
