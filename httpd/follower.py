@@ -119,6 +119,11 @@ class Follower:
             tail.close()
         self._tails.clear()
 
+    @property
+    def listeners(self) -> int:
+        """How many streams of jobs that are not finished are open."""
+        return sum(len(tail.channels) for tail in self._tails.values())
+
     async def follow(self, job_id: str, last_event_id: str | None) -> tuple[Tail, Channel] | None:
         """The job's tail and a new channel of it; None if there is no such job.
 

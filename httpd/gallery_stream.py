@@ -64,6 +64,11 @@ class GalleryStream:
         """Look for new pictures soon."""
         self._news.set()
 
+    @property
+    def listeners(self) -> int:
+        """How many streams of the gallery are open."""
+        return len(self._channels)
+
     async def follow(self, last_event_id: str | None) -> Channel:
         """A channel of the pictures from now on, or of those behind `last_event_id`."""
         channel = Channel()

@@ -75,6 +75,7 @@ def serve(
         most_connections=most,
         proxies=configured.http.proxies,
     )
+    application.state.connections = server.server_state
     intake = Intake(spool, lambda: Catalogue.read(spool), configured)
     intake.start()
     try:

@@ -8,7 +8,18 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from httpd import examples, generate, idempotency, images, jobs, pages, session, sse, status
+from httpd import (
+    examples,
+    generate,
+    idempotency,
+    images,
+    jobs,
+    metrics,
+    pages,
+    session,
+    sse,
+    status,
+)
 from httpd.bodies import (
     Accepted,
     Health,
@@ -277,6 +288,19 @@ ENDPOINTS = (
         "Ask whether the server is alive",
         _SERVER,
         {200: Answer("It is", Health)},
+    ),
+    Endpoint(
+        "GET",
+        "/metrics",
+        metrics.get_metrics,
+        "Get numbers for Prometheus",
+        _SERVER,
+        {
+            200: Answer(
+                "The text format 0.0.4, or OpenMetrics where the Accept header names it",
+                media_type="text/plain",
+            )
+        },
     ),
     Endpoint(
         "GET",

@@ -79,7 +79,7 @@ class Outlook:
 
     def _look(self) -> Forecast | None:
         """The forecast of this moment; None if no slot is alive."""
-        alive = [report for report in read_reports(self._spool) if _is_alive(report)]
+        alive = [report for report in read_reports(self._spool) if is_alive(report)]
         if not alive:
             return None
         self._history.refresh()
@@ -120,7 +120,8 @@ class Outlook:
         return None if work is None else self._history.seconds(work)
 
 
-def _is_alive(report: SlotReport) -> bool:
+def is_alive(report: SlotReport) -> bool:
+    """Whether the slot is not stopped and was heard of within ALIVE_SECONDS."""
     if report.state is SlotState.STOPPED:
         return False
     try:
