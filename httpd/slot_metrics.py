@@ -32,7 +32,8 @@ _MEMORY = {
 
 def slots(spool: Spool) -> Iterator[Metric]:
     """What every slot last reported. Raises OSError."""
-    reports = read_reports(spool)
+    # A copy of a slot's file says the same twice, and Prometheus refuses all of such a scrape.
+    reports = list({report.slot: report for report in read_reports(spool)}.values())
     alive = [report for report in reports if is_alive(report)]
     yield GaugeMetricFamily(
         "genzo_slots_alive", "Slots that do not say they stopped, and report", len(alive)

@@ -173,6 +173,13 @@ def test_a_slot_that_died_has_an_age_and_no_memory(local: TestClient, spool: Spo
     assert value(local, "genzo_slot_state", state="idle") == 1
 
 
+def test_a_copy_of_a_slots_file_is_not_told_twice(local: TestClient, spool: Spool) -> None:
+    report(spool)
+    (spool.slots / "0 (copy).json").write_bytes((spool.slots / "0.json").read_bytes())
+    assert value(local, "genzo_slots_alive") == 1
+    assert value(local, "genzo_slot_state", slot="0", state="idle") == 1
+
+
 def test_a_spool_that_is_gone_or_broken_leaves_the_rest(local: TestClient, spool: Spool) -> None:
     spool.active.rename(spool.root / "elsewhere")
     assert value(local, "genzo_jobs", status="queued") is None
