@@ -9,11 +9,12 @@ from dataclasses import replace
 from daemon.counts import Counts
 from daemon.footprint import footprint
 from daemon.models import Models
-from daemon.notify import notify
 from spool import ids
 from spool.catalogue import ModelEntry, ModelState, SlotReport, SlotState, publish_report
 from spool.layout import Spool
+from spool.notify import pat, say
 from spool.room import is_full
+from spool.states import scan
 
 HEARTBEAT_SECONDS = 10.0
 _CHANGE_SECONDS = 1.0
@@ -31,15 +32,26 @@ class Heartbeat:
         """What its reports tell of the slot's work."""
         self._last = float("-inf")
         self._looked = time.monotonic()
+        self._patted = float("-inf")
         self._job_id: str | None = None
+        self._step = 0
+        self._total_steps = 0
 
     def say(self, state: SlotState) -> None:
         """Publish `state` now."""
         self._publish(state, None)
 
-    def at_step(self, job_id: str) -> None:
-        """Tell that `job_id` is being rendered, if it is news or the last word is old."""
-        silent_seconds = time.monotonic() - self._last
+    def at_step(self, job_id: str, step: int, total_steps: int) -> None:
+        """Tell that `job_id` is being rendered, if it is news or the last word is old.
+
+        The watchdog is told at each step, but not more often than once a second.
+        """
+        now = time.monotonic()
+        self._step, self._total_steps = step, total_steps
+        if now - self._patted > _CHANGE_SECONDS:
+            self._patted = now
+            pat()
+        silent_seconds = now - self._last
         news = job_id != self._job_id and silent_seconds > _CHANGE_SECONDS
         if news or silent_seconds > HEARTBEAT_SECONDS:
             self._publish(SlotState.RENDERING, job_id)
@@ -67,7 +79,15 @@ class Heartbeat:
         except OSError as error:
             if not is_full(error):
                 raise
-        notify(f"WATCHDOG=1\nSTATUS={state} {job_id or ''}")
+        # A start or an end takes as long as it takes; the first pat would set the watchdog on it.
+        if state not in {SlotState.STARTING, SlotState.STOPPED}:
+            pat()
+        say(f"{self._doing(state)}, {len(scan(self._spool.queued))} waiting")
+
+    def _doing(self, state: SlotState) -> str:
+        if self._job_id is None:
+            return str(state)
+        return f"{state} {self._job_id}, step {self._step} of {self._total_steps}"
 
     def _entries(self, state: SlotState) -> tuple[ModelEntry, ...]:
         entries = self._models.entries

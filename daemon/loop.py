@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -23,6 +24,7 @@ from spool.claims import Claim, Slot
 from spool.door import resolve
 from spool.jobs import ResolvedJob
 from spool.live import LiveWriter
+from spool.notify import pat_seconds, patience
 from spool.problems import Problem
 from spool.room import is_disk_error, is_full
 from spool.settings import Settings
@@ -34,6 +36,11 @@ if TYPE_CHECKING:
     from watchdog.events import FileSystemEvent
 
 log = logging.getLogger(__name__)
+
+LOAD_SECONDS = 900.0
+"""How long a model may take from the slowest disk."""
+DECODE_SECONDS = 900.0
+"""How long a large picture may take to be decoded on the CPU, where the GPU has no room."""
 
 
 class Loop:
@@ -59,6 +66,9 @@ class Loop:
         self._previews = previews
         self._settings = settings or Settings()
         self._backlog = Backlog(slot, self._settings.disk, self._serves)
+        idle_unload = self._settings.daemon.idle_unload
+        self._idle_unload_seconds = float("inf") if idle_unload is None else idle_unload
+        self._worked = time.monotonic()
         self._publisher = PublishingThread()
         self._wake = threading.Event()
         self._stopping = False
@@ -97,6 +107,7 @@ class Loop:
                         self._rest()
                     else:
                         self._work_on(claim)
+                        self._worked = time.monotonic()
         finally:
             self._publisher.close()
         if self._publisher.failure is not None:
@@ -115,8 +126,10 @@ class Loop:
 
     def _rest(self) -> None:
         self._backlog.check()
+        if time.monotonic() - self._worked > self._idle_unload_seconds:
+            self._models.unload()
         self._heartbeat.say(SlotState.FULL if self._backlog.is_full else SlotState.IDLE)
-        if self._wake.wait(min(HEARTBEAT_SECONDS, self._backlog.seconds_until_due)):
+        if self._wake.wait(min(HEARTBEAT_SECONDS, pat_seconds(), self._backlog.seconds_until_due)):
             self._wake.clear()
 
     def _work_on(self, claim: Claim) -> None:
@@ -170,7 +183,7 @@ class Loop:
         """The model `name`, in place of the one before it. Raises ModelError."""
         if name == self._models.current:
             return self._models.load(name)
-        with self._counts.swapping():
+        with patience(LOAD_SECONDS), self._counts.swapping():
             return self._models.load(name)
 
     def _draw(
@@ -178,10 +191,10 @@ class Loop:
     ) -> None:
         """Render every picture of the job that an earlier start has not published."""
 
-        def at_step() -> None:
+        def at_step(step: int, total_steps: int) -> None:
             check()
             self._counts.step_done()
-            self._heartbeat.at_step(publication.claim.job_id)
+            self._heartbeat.at_step(publication.claim.job_id, step, total_steps)
 
         claim = publication.claim
         with LiveWriter(self._spool, claim.job_id, claim.name.starts) as live:
@@ -194,7 +207,8 @@ class Loop:
                     reporter.skip(steps)
                     continue
                 latents = model.denoise(job, job.seed + index, reporter.on_step)
-                image = model.decode(latents)
+                with patience(DECODE_SECONDS):
+                    image = model.decode(latents)
                 check()
                 # Described here: by the time it is published the model may do other things.
                 render = model.describe(job)

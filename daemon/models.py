@@ -161,6 +161,12 @@ class Models:
         self._faults.pop(name, None)
         return model
 
+    def unload(self) -> None:
+        """Give back the memory of every model; the next job loads its own again."""
+        if self._warm.current is not None:
+            self._warm.clear()
+            log.info("models unloaded: there was nothing to do for a while")
+
     def _note_fault(self, spec: ModelSpec, message: str) -> None:
         log.error("%s; the other models are served", message)
         self._faults[spec.name] = _Fault(message, stamp_of(spec))

@@ -42,7 +42,8 @@ class PreviewClock:
 class StepReporter:
     """Reports the steps of one job, counted over all its pictures.
 
-    `checkpoint` is called at each step before anything is reported and may raise Interrupted.
+    `checkpoint` is called at each step before anything is reported, with the number of steps done
+    and of all; it may raise Interrupted.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class StepReporter:
         live: LiveWriter,
         total_steps: int,
         previews: PreviewClock,
-        checkpoint: Callable[[], None],
+        checkpoint: Callable[[int, int], None],
     ) -> None:
         self._live = live
         self._total_steps = total_steps
@@ -65,9 +66,9 @@ class StepReporter:
 
     def on_step(self, step: Step) -> None:
         """Report one more step; to be handed to `Model.denoise`."""
-        self._checkpoint()
         # By its own number: a picture that ran out of memory is begun again.
         done = self._before + step.step
+        self._checkpoint(done, self._total_steps)
         if step.step == step.total:
             self._before = done
         # After the last step the picture itself is moments away.

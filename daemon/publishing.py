@@ -243,7 +243,8 @@ class Publication:
         )
         winner = finish(self.claim, record_of(replace(self.claim.ticket, job=self._job), outcome))
         self._counts.job_ended(winner.status)
-        log.info("%s: %s in %.2f s", winner.job_id, winner.status, seconds)
+        about = {"model": self._job.model} if self._job else None
+        log.info("%s: %s in %.2f s", winner.job_id, winner.status, seconds, extra=about)
 
     def _private(self, index: int, render: dict[str, Any]) -> dict[str, Any]:
         assert self._job is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import logging
 import signal
 import sys
@@ -13,13 +14,14 @@ from pathlib import Path
 from daemon.errors import DaemonError
 from daemon.heartbeat import Heartbeat
 from daemon.models import Models, specs_of
-from daemon.notify import notify
 from spool import settings
 from spool.catalogue import Catalogue, SlotState
 from spool.claims import TAKE_OVER_SECONDS, Slot
 from spool.exits import Exit
 from spool.intake import Intake
+from spool.journal import start_logging
 from spool.layout import Spool
+from spool.notify import notify, say
 from spool.presence import SpoolGone
 from spool.problems import NotASpool, SlotBusy
 from spool.recovery import recover
@@ -33,12 +35,13 @@ _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 def main() -> None:
     """Run genzod and exit with an `Exit`."""
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    # A watchdog ends a hung process with SIGABRT; where it hung is then in the journal.
+    faulthandler.enable()
     for number in _STOP_SIGNALS:
         signal.signal(number, lambda *_: sys.exit(Exit.OK))
-    sys.exit(_run(_arguments()))
+    arguments = _arguments()
+    start_logging("genzod", GENZO_SLOT=arguments.slot)
+    sys.exit(_run(arguments))
 
 
 def _arguments() -> argparse.Namespace:
@@ -60,11 +63,9 @@ def _run(arguments: argparse.Namespace) -> Exit:
         models = Models(specs, config.output.format, config.daemon.host_memory)
         slot = _acquire(spool, arguments.slot)
     except (settings.SettingsError, NotASpool, DaemonError, ValueError) as error:
-        log.error("%s", error)
-        return Exit.CONFIGURATION
+        return _refuse(error, Exit.CONFIGURATION)
     except SlotBusy as error:
-        log.error("%s", error)
-        return Exit.SLOT_BUSY
+        return _refuse(error, Exit.SLOT_BUSY)
     except OSError as error:
         return _without_disk(error)
     while True:
@@ -80,8 +81,7 @@ def _hold(slot: Slot, models: Models, config: Settings) -> Exit:
     try:
         return _serve(slot, models, config)
     except ModuleNotFoundError as error:
-        log.error("%s; pip install 'genzo[gpu]'", error)
-        return Exit.CONFIGURATION
+        return _refuse(f"{error}; pip install 'genzo[gpu]'", Exit.CONFIGURATION)
     except OSError as error:
         return _without_disk(error)
     finally:
@@ -89,8 +89,14 @@ def _hold(slot: Slot, models: Models, config: Settings) -> Exit:
 
 
 def _without_disk(error: OSError) -> Exit:
-    log.critical("the spool cannot be written: %s", error)
-    return Exit.IO_ERROR
+    return _refuse(f"the spool cannot be written: {error}", Exit.IO_ERROR)
+
+
+def _refuse(reason: object, code: Exit) -> Exit:
+    """`code`, once the reason is in the log and in `systemctl status`."""
+    log.critical("%s", reason)
+    say(str(reason))
+    return code
 
 
 def _acquire(spool: Spool, name: str) -> Slot:
@@ -142,13 +148,11 @@ def _render(slot: Slot, models: Models, heartbeat: Heartbeat, config: Settings) 
     try:
         models.load_first()
     except DaemonError as error:
-        log.error("%s", error)
-        return Exit.CONFIGURATION
+        return _refuse(error, Exit.CONFIGURATION)
     notify("READY=1")
     log.info("slot %s is ready, spool %s", slot.name, slot.spool.root)
     try:
         loop.run()
     except torch.AcceleratorError as error:
-        log.critical("%s", error)
-        return Exit.DEVICE_LOST
+        return _refuse(error, Exit.DEVICE_LOST)
     return Exit.OK

@@ -58,6 +58,15 @@ class WarmModels:
         log.info("model %s loaded %s%s in %.1f s", name, how, after, time.monotonic() - started)
         return model
 
+    def clear(self) -> None:
+        """Drop every model, wherever it lies."""
+        if self.current is not None:
+            self._models[self.current].park()
+        self.current = None
+        self._models.clear()
+        # A pipeline hangs in reference cycles.
+        gc.collect()
+
     def _make_room(self, name: str, extra_bytes: int) -> None:
         """Drop models other than `name` until the rest and `extra_bytes` are within the budget."""
         others = [other for other in self._models if other != name]

@@ -15,6 +15,7 @@ import uvicorn
 from httpd.connections import IDLE_SECONDS, Connection, Connections
 from httpd.descriptors import ACCEPTED_AT_ONCE
 from httpd.guard import MAX_HEAD_BYTES
+from spool.notify import notify, pat
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -25,7 +26,10 @@ BACKLOG = 4096
 """How many connections the kernel keeps waiting for us, as far as net.core.somaxconn allows.
 
 A client that finds no room tries again only after a second."""
-
+_TICKS_PER_PAT = 100
+"""uvicorn's loop ticks ten times a second."""
+ARRIVING_SECONDS = 0.1
+"""How long the request of a connection that was just accepted is waited for at the end."""
 GRACE_SECONDS = 0.4
 """How long a response may still take when the server ends; a reader may have stopped reading."""
 
@@ -90,10 +94,23 @@ class Server(uvicorn.Server):
             # asyncio takes one number for both, how many it accepts at once and how many may wait.
             listener.listen(BACKLOG)
             log.info("listening on %s", address(listener))
+        if self.started:
+            notify("READY=1")
+
+    async def on_tick(self, counter: int) -> bool:
+        # From the loop that serves, so that a watchdog notices when it hangs.
+        if counter % _TICKS_PER_PAT == 0:
+            pat()
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        notify("STOPPING=1")
         # The lifespan ends only after the connections, so it cannot end the streams.
         self._close_streams()
+        # Who was accepted a moment ago is answered; who comes now waits, if systemd holds the port.
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(ARRIVING_SECONDS)
         asyncio.get_running_loop().call_later(GRACE_SECONDS, self._abort_rest)
         await super().shutdown(sockets)
 

@@ -6,11 +6,11 @@ import argparse
 import errno
 import logging
 import socket
-import sys
 from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
+from httpd.activation import inherited_listeners
 from httpd.application import create_application
 from httpd.descriptors import connections_for
 from httpd.server import BACKLOG, Server, drop_the_dead
@@ -19,7 +19,9 @@ from spool import settings
 from spool.catalogue import Catalogue
 from spool.exits import Exit
 from spool.intake import Intake
+from spool.journal import start_logging
 from spool.layout import Spool
+from spool.notify import say
 from spool.problems import NotASpool
 
 log = logging.getLogger(__name__)
@@ -38,9 +40,7 @@ class CannotListen(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve a spool until SIGTERM or SIGINT. Returns the exit status, one of `spool.exits`."""
     asked = _parser().parse_args(arguments)
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
-    )
+    start_logging("genzo-httpd")
     # Its warnings are of what strangers send, who must not fill the log.
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
     try:
@@ -48,23 +48,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         spool = Spool.open(asked.spool or configured.spool_directory)
         tokens = gather(configured.http, settings.find(asked.config))
     except (settings.SettingsError, NotASpool) as error:
-        log.error("%s", error)
-        return Exit.CONFIGURATION
+        return _refuse(error, Exit.CONFIGURATION)
     host = asked.host or configured.http.host
     port = configured.http.port if asked.port is None else asked.port
     try:
-        listener = listen(host, port)
-        _require_token(listener, configured.http, tokens)
+        listeners = inherited_listeners() or [listen(host, port)]
+        for listener in listeners:
+            drop_the_dead(listener)
+            _require_token(listener, configured.http, tokens)
     except CannotListen as error:
-        log.error("%s", error)
-        return error.code
-    return serve(spool, listener, configured, tokens)
+        return _refuse(error, error.code)
+    return serve(spool, listeners, configured, tokens)
+
+
+def _refuse(reason: Exception, code: Exit) -> Exit:
+    """`code`, once the reason is in the log and in `systemctl status`."""
+    log.error("%s", reason)
+    say(str(reason))
+    return code
 
 
 def serve(
-    spool: Spool, listener: socket.socket, configured: settings.Settings, tokens: Tokens
+    spool: Spool, listeners: list[socket.socket], configured: settings.Settings, tokens: Tokens
 ) -> int:
-    """Serve `spool` on `listener` and take dropped jobs beside it, until a signal comes."""
+    """Serve `spool` on `listeners` and take dropped jobs beside it, until a signal comes."""
     most = connections_for(configured.http.connections)
     application = create_application(
         spool, settings=configured, tokens=tokens, most_connections=most
@@ -79,7 +86,7 @@ def serve(
     intake = Intake(spool, lambda: Catalogue.read(spool), configured)
     intake.start()
     try:
-        server.run(sockets=[listener])
+        server.run(sockets=listeners)
     finally:
         intake.stop()
         intake.join(_INTAKE_SECONDS)
@@ -99,7 +106,6 @@ def listen(host: str, port: int) -> socket.socket:
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        drop_the_dead(listener)
         listener.bind(address)
         listener.listen(BACKLOG)
     except OSError as error:

@@ -76,9 +76,11 @@ _SHIFTS = {"": 0} | {
 _AGE = re.compile(r"(\d+)\s*([smhdw])", re.ASCII)
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
-Bytes = Annotated[int, Field(ge=0), BeforeValidator(_bytes_of)]
+AS_BYTES = BeforeValidator(_bytes_of)
+AS_AGE = BeforeValidator(_seconds_of)
+Bytes = Annotated[int, Field(ge=0), AS_BYTES]
 """A number of bytes, or a text such as `512 MiB`; K, M, G and T are powers of 1024."""
-Age = Annotated[float | None, Field(ge=0), BeforeValidator(_seconds_of)]
+Age = Annotated[float | None, Field(ge=0), AS_AGE]
 """Seconds, written as a text such as `90d`; None is `forever`."""
 
 
@@ -176,6 +178,9 @@ class DaemonSettings(_Section):
     )
     host_memory: Bytes | None = Field(
         None, description="Memory of the host for loaded models; else half of what there is"
+    )
+    idle_unload: Age = Field(
+        3600.0, description="How long a slot without jobs keeps its models in memory"
     )
 
 

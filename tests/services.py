@@ -21,13 +21,19 @@ READY_SECONDS = 120.0
 STOP_SECONDS = 60.0
 
 
-def wait_for(condition: Callable[[], object], *, seconds: float = 60.0, what: str = "") -> None:
+def wait_for(
+    condition: Callable[[], object],
+    *,
+    seconds: float = 60.0,
+    what: str = "",
+    every_seconds: float = 0.01,
+) -> None:
     """Wait until `condition()` holds; fails the caller if it does not within `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {seconds:g} s in vain for {what or condition}")
-        time.sleep(0.01)
+        time.sleep(every_seconds)
 
 
 def start(package: str, spool: Spool, *arguments: str, log: Path) -> subprocess.Popen[bytes]:

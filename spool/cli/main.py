@@ -87,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     add("token", _token, "Print a new token for the configuration of genzo-httpd")
     models = add("models", _models("models"), "List the models, and what a file would be")
     _add_models(models, common)
+    _add_install(add)
     demo = add("demo", _demo, "Render two pictures on a fresh spool and show them over HTTP")
     demo.add_argument(
         "--port", type=int, default=8000, help="port of the page, 0 for any (%(default)s)"
@@ -115,6 +116,20 @@ def _add_images(parser: argparse.ArgumentParser, common: argparse.ArgumentParser
         help="print a JSON object, genzo's own record in it",
     )
     show.set_defaults(command=_images("show"))
+
+
+def _add_install(add: Callable[[str, Command, str], argparse.ArgumentParser]) -> None:
+    def slots(text: str) -> tuple[str, ...]:
+        return tuple(filter(None, text.split(",")))
+
+    install = add("install", _installation("install"), "Set up the services and start them")
+    install.add_argument(
+        "--slots", type=slots, metavar="N,…", help="the GPUs to use (default: all there are)"
+    )
+    uninstall = add("uninstall", _installation("uninstall"), "Remove the services, not the data")
+    for parser in (install, uninstall):
+        parser.add_argument("--user", action="store_true", help="for this user, without root")
+        parser.add_argument("--dry-run", action="store_true", help="say what would be done")
 
 
 def _add_models(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
@@ -233,6 +248,16 @@ def _models(action: str) -> Command:
         from spool.cli import models
 
         command: Command = getattr(models, action)
+        return command(arguments)
+
+    return run
+
+
+def _installation(action: str) -> Command:
+    def run(arguments: argparse.Namespace) -> int:
+        from spool.cli import install
+
+        command: Command = getattr(install, action)
         return command(arguments)
 
     return run
