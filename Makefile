@@ -3,13 +3,14 @@
 # clean  remove the virtual environment      stress  5000 jobs, 1000 kills: nothing lost or doubled
 # bench-gallery  the figures of a gallery of a million pictures, in some ten minutes
 # embedded-model  train the shipped model from nothing: minutes on a GPU, days without
+# contract  schemathesis against a running server, 300 examples an operation
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.stamp
 
-.PHONY: demo test check format bench bench-gallery stress clean embedded-model
+.PHONY: demo test check format bench bench-gallery stress contract clean embedded-model
 
 demo: $(STAMP)
 	@$(BIN)/genzo demo
@@ -38,6 +39,9 @@ stress: $(STAMP)
 
 embedded-model: $(STAMP)
 	$(BIN)/python -m daemon.embedded.recipe train
+
+contract: $(STAMP)
+	CONTRACT_EXAMPLES=300 $(BIN)/python -m pytest tests/httpd/test_contract.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

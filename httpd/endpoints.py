@@ -55,6 +55,7 @@ class Endpoint:
     parameters: Sequence[Parameter] = ()
     takes: type[BaseModel] | None = None
     examples: Mapping[str, Any] = field(default_factory=dict)
+    description: str = ""
 
 
 def routes_of(endpoints: Sequence[Endpoint]) -> list[Route]:

@@ -11,11 +11,11 @@ from starlette.concurrency import run_in_threadpool
 from httpd.bodies import JobBody, JobList
 from httpd.context import Context, context_of, send_body
 from httpd.links import image_links, job_links
-from httpd.query import choice, whole_number
-from httpd.refusals import bad_parameter, no_such_job
+from httpd.query import choice, matching, whole_number
+from httpd.refusals import no_such_job
 from spool import listing
 from spool.control import Verb, command
-from spool.listing import Bookmark
+from spool.listing import BOOKMARK_PATTERN, Bookmark
 from spool.problems import Problem
 from spool.states import Status
 from spool.views import JobView, job_view
@@ -81,11 +81,8 @@ def _page(context: Context, limit: int, status: Status | None, behind: Bookmark 
 
 
 def _bookmark(request: Request) -> Bookmark | None:
-    text = request.query_params.get("cursor")
-    try:
-        return Bookmark.decode(text) if text is not None else None
-    except (ValueError, TypeError):
-        raise bad_parameter("cursor: must be the next_cursor of an earlier answer") from None
+    word = matching(request, "cursor", BOOKMARK_PATTERN, "the next_cursor of an earlier answer")
+    return None if word is None else Bookmark.decode(word)
 
 
 def job_body(view: JobView) -> JobBody:

@@ -6,6 +6,7 @@ the schema of one event.
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -16,6 +17,7 @@ from pydantic.json_schema import models_json_schema
 from httpd.bodies import ProblemBody
 from httpd.endpoints import Answer, Endpoint
 from httpd.gate import COOKIE, is_open
+from spool.catalogue import Catalogue
 from spool.jobs import JobRequest
 from spool.problems import MEDIA_TYPE
 
@@ -77,6 +79,42 @@ def specification(
     }
 
 
+def request_schema(catalogue: Catalogue) -> dict[str, Any] | None:
+    """The schema of the default model's requests, with the names that are known now.
+
+    A model's own schema takes any name, since other models come and go; the door does not.
+    """
+    if catalogue.default is None:
+        return None
+    schema = copy.deepcopy(catalogue.default.parameter_schema)
+    properties = schema.get("properties", {})
+    for each in properties.values():
+        _without_nul(each)
+    loras = [str(lora["id"]) for lora in catalogue.default.available_loras]
+    if "model" in properties:
+        _narrow(properties["model"], list(catalogue.models))
+    if "loras" in properties and not loras:
+        properties["loras"]["maxItems"] = 0
+    elif "LoraRequest" in schema.get("$defs", {}):
+        _narrow(schema["$defs"]["LoraRequest"]["properties"]["id"], loras)
+    return schema
+
+
+def _without_nul(schema: dict[str, Any]) -> None:
+    """Say of the free text that `schema` takes what the door does: no NUL in it."""
+    for choice in schema.get("anyOf", [schema]):
+        if choice.get("type") == "string" and not choice.keys() & {"enum", "format", "pattern"}:
+            choice["pattern"] = "^[^\\x00]*$"
+
+
+def _narrow(schema: dict[str, Any], names: list[str]) -> None:
+    """Let the strings that `schema` takes be these `names` only."""
+    for choice in schema.get("anyOf", [schema]):
+        if choice.get("type") == "string":
+            choice.pop("pattern", None)
+            choice["enum"] = names
+
+
 def _schemas(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     models: dict[tuple[type[BaseModel], Mode], None] = {(ProblemBody, "serialization"): None}
     for endpoint in endpoints:
@@ -99,7 +137,8 @@ def _hoist(schema: Mapping[str, Any], schemas: dict[str, Any]) -> dict[str, Any]
     for name in schema.get("$defs", {}):
         names[name] = f"Model{name}"
     for name, definition in schema.get("$defs", {}).items():
-        schemas[names[name]] = _renamed(definition, names)
+        # Client generators name classes by titles, and ours has that one too.
+        schemas[names[name]] = {**_renamed(definition, names), "title": names[name]}
     bare = {key: value for key, value in schema.items() if key not in {"$defs", "$schema", "$id"}}
     renamed: dict[str, Any] = _renamed(bare, names)
     return renamed
@@ -128,6 +167,8 @@ def _operation(endpoint: Endpoint, live: dict[str, Any] | None) -> dict[str, Any
             **{str(status): _problem(status, text) for status, text in endpoint.errors.items()},
         },
     }
+    if endpoint.description:
+        operation["description"] = endpoint.description
     if endpoint.takes is not None:
         general = {"$ref": _REFERENCE + endpoint.takes.__name__}
         schema = live if live and endpoint.takes is JobRequest else general

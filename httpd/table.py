@@ -8,18 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from httpd import (
-    examples,
-    generate,
-    idempotency,
-    images,
-    jobs,
-    metrics,
-    pages,
-    session,
-    sse,
-    status,
-)
+from httpd import examples, generate, images, jobs, metrics, pages, session, sse, status
 from httpd.bodies import (
     Accepted,
     Health,
@@ -34,9 +23,10 @@ from httpd.bodies import (
 from httpd.context import context_of
 from httpd.endpoints import Answer, Endpoint, Parameter, routes_of
 from httpd.keys import CURSOR_PATTERN
-from httpd.openapi import EVENT_STREAM, specification
+from httpd.openapi import EVENT_STREAM, request_schema, specification
 from spool.catalogue import Catalogue
 from spool.jobs import JobRequest
+from spool.listing import BOOKMARK_PATTERN
 from spool.states import Status
 from spool.version import VERSION
 
@@ -107,14 +97,10 @@ ENDPOINTS = (
             503: "Other requests are sending too much at once",
             507: "The disk is full",
         },
-        parameters=(
-            Parameter(
-                "Idempotency-Key",
-                "Sending the same request with the same key again returns the same job",
-                {"type": "string", "maxLength": 255, "pattern": idempotency.PATTERN},
-                "header",
-            ),
-        ),
+        # No parameter: that a key belongs to one request is more than a schema can say.
+        description="With the header `Idempotency-Key` (1 to 255 printable ASCII characters) the "
+        "same request sent again returns the same job; another request with that key is refused "
+        "with 422.",
         takes=JobRequest,
         examples=examples.REQUESTS,
     ),
@@ -134,7 +120,7 @@ ENDPOINTS = (
             Parameter(
                 "cursor",
                 "The next_cursor of the page before; jobs that come and finish shift nothing",
-                {"type": "string"},
+                {"type": "string", "pattern": BOOKMARK_PATTERN},
             ),
         ),
     ),
@@ -318,7 +304,7 @@ async def openapi(request: Request) -> Response:
     """The specification, with the parameters of the default model that is served now."""
     context = context_of(request)
     catalogue = await run_in_threadpool(Catalogue.read, context.spool)
-    schema = catalogue.default.parameter_schema if catalogue.default else None
+    schema = request_schema(catalogue)
     closed = bool(context.tokens)
     return JSONResponse(specification(ENDPOINTS, VERSION, schema, closed=closed))
 

@@ -27,7 +27,7 @@ LORA = "civitai_1963644"
 def parameter_schema() -> dict[str, Any]:
     """A schema such as a daemon publishes."""
 
-    def whole(default: int, least: int, most: int, **more: Any) -> dict[str, Any]:
+    def whole(default: int | None, least: int, most: int, **more: Any) -> dict[str, Any]:
         number = {"type": "integer", "minimum": least, "maximum": most, **more}
         return {"anyOf": [number, {"type": "null"}], "default": default}
 
@@ -42,9 +42,14 @@ def parameter_schema() -> dict[str, Any]:
                 "additionalProperties": False,
                 "required": ["id"],
                 "properties": {
-                    "id": {"type": "string"},
+                    "id": {"type": "string", "minLength": 1},
                     "weight": {"type": "number", "minimum": -2, "maximum": 2, "default": 1.0},
-                    "trigger_weight": {"type": "number", "default": 0.5},
+                    "trigger_weight": {
+                        "type": "number",
+                        "minimum": 0,
+                        "maximum": 2,
+                        "default": 0.5,
+                    },
                 },
             }
         },
@@ -53,15 +58,32 @@ def parameter_schema() -> dict[str, Any]:
             "negative_prompt": {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None},
             "width": whole(256, 64, 2048, multipleOf=8),
             "height": whole(256, 64, 2048, multipleOf=8),
-            "seed": {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "null"}]},
+            "seed": whole(None, 0, 2**53 - 1),
             "steps": whole(20, 1, 200),
-            "guidance_scale": {"type": "number", "minimum": 0, "maximum": 30, "default": 5.0},
-            "sampler": {"type": "string", "enum": ["euler", "ddim"], "default": "euler"},
-            "loras": {"type": "array", "items": {"$ref": "#/$defs/LoraRequest"}, "default": []},
-            "model": {"type": "string"},
+            "guidance_scale": {
+                "anyOf": [{"type": "number", "minimum": 0, "maximum": 30}, {"type": "null"}],
+                "default": 5.0,
+            },
+            "sampler": {
+                "anyOf": [{"type": "string", "enum": ["euler", "ddim"]}, {"type": "null"}],
+                "default": "euler",
+            },
+            "loras": {
+                "type": "array",
+                "maxItems": 16,
+                "items": {"$ref": "#/$defs/LoraRequest"},
+                "default": [],
+            },
+            "model": {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None},
             "count": {"type": "integer", "minimum": 1, "maximum": 100, "default": 1},
             "priority": {"type": "integer", "minimum": 1, "maximum": 100, "default": 50},
-            "name": {"type": "string"},
+            "name": {
+                "anyOf": [
+                    {"type": "string", "minLength": 1, "maxLength": 200},
+                    {"type": "null"},
+                ],
+                "default": None,
+            },
         },
     }
 
