@@ -38,6 +38,7 @@ class GalleryStream:
         self._recent: dict[PictureName, None] = {}
         self._missed: tuple[str, PictureName, Update] | None = None
         self._describing = asyncio.Lock()
+        self._reading = asyncio.Lock()
         self._news = asyncio.Event()
         self._is_closing = False
         self._task: asyncio.Task[None] | None = None
@@ -72,6 +73,8 @@ class GalleryStream:
     async def follow(self, last_event_id: str | None) -> Channel:
         """A channel of the pictures from now on, or of those behind `last_event_id`."""
         channel = Channel()
+        # What was published before is not news, even if its line has not been read yet.
+        await self._read_on()
         known = PictureName.parse(last_event_id or "")
         if known is not None and self._behind(known):
             # One at a time: those who come back together have missed the same.
@@ -109,12 +112,17 @@ class GalleryStream:
         while True:
             await self._news.wait()
             self._news.clear()
+            await self._read_on()
+
+    async def _read_on(self) -> None:
+        """Tell the listeners of the pictures that the feed has by now."""
+        async with self._reading:
             try:
                 names = await run_in_threadpool(self._read)
                 updates = await run_in_threadpool(self._updates, names)
             except (OSError, ValueError) as error:
                 log.error("the feed of new pictures cannot be read: %s", error)
-                continue
+                return
             self._remember(names)
             self._on_new(names)
             for update in updates:
