@@ -14,7 +14,7 @@ from spool.picture_files import PictureFormat
 from spool.settings import OutputSettings
 from tests.bench.statistics import median_interval
 
-_PICTURES = Path(__file__).parents[2] / "docs" / "embedded-model.png"
+_PICTURES = Path(__file__).parents[2] / "docs" / "embedded-model-held-out.png"
 _TURNS = 7
 _OUTPUTS = {
     "WebP": OutputSettings(format=PictureFormat.WEBP),
