@@ -76,6 +76,8 @@ def test_a_running_job_and_a_waiting_one_are_cancelled(page: Page) -> None:
     submit(page, "a job behind it")
     waiting = page.get_by_role("listitem").filter(has_text="a job behind it")
     expect(waiting).to_contain_text("No. 1")
+    # Its line moves down as the card above it appears.
+    expect(page.get_by_alt_text("Preview of a long job")).to_be_visible()
     page.get_by_role("button", name="Cancel: a job behind it").click()
     expect(waiting).to_have_count(0)
     page.get_by_role("button", name="Cancel: a long job").click()
