@@ -74,7 +74,8 @@ class GalleryStream:
         """A channel of the pictures from now on, or of those behind `last_event_id`."""
         channel = Channel()
         # What was published before is not news, even if its line has not been read yet.
-        await self._read_on()
+        if self._reader.has_more:
+            await self._read_on()
         known = PictureName.parse(last_event_id or "")
         if known is not None and self._behind(known):
             # One at a time: those who come back together have missed the same.

@@ -53,6 +53,15 @@ class FeedReader:
         """Pass over everything that stands there now."""
         self.read()
 
+    @property
+    def has_more(self) -> bool:
+        """Whether there is something that `read` has not read; costs one look at the file."""
+        try:
+            found = self.spool.feed.stat()
+        except FileNotFoundError:
+            return False
+        return (found.st_ino, found.st_size) != (self._inode, self._offset)
+
     def read(self) -> list[dict[str, Any]]:
         """The pictures published since the last call."""
         try:

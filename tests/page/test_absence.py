@@ -67,3 +67,5 @@ def test_an_empty_gallery_says_how_to_begin(
         expect(page.locator("#notice")).to_contain_text("No daemon has reported yet")
         submit(page, "the very first")
         expect(page.get_by_role("listitem").filter(has_text="the very first")).to_be_visible()
+        # Before its server goes, which it would complain of.
+        page.close()
