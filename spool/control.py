@@ -34,9 +34,9 @@ from spool.ids import is_job_id
 from spool.jobs import parse_request
 from spool.layout import CANCEL_SLOT, Spool
 from spool.problems import Problem
+from spool.quoting import printable
 from spool.records import Record, read_record
 from spool.recovery import say
-from spool.rejections import printable
 from spool.states import Found, Status, find
 
 _LOOKS = 10  # no ticket moves that often while it is looked at

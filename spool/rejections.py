@@ -15,6 +15,7 @@ from spool.drops import NAME_BYTES, READING, Signature, folder_of, set_aside
 from spool.layout import Spool
 from spool.locks import lock
 from spool.problems import Problem
+from spool.quoting import printable
 
 REPORT_SUFFIX = ".problem.json"
 
@@ -64,12 +65,6 @@ def shortened(name: str, suffix: str = "", *, keep: str = "") -> str:
         digest = hashlib.sha256(raw).hexdigest()[:12].encode()
         raw = raw[: room - len(digest) - 1] + b"~" + digest
     return os.fsdecode(raw) + keep
-
-
-def printable(text: str) -> str:
-    """`text` as it may stand in a log, a JSON file or a terminal: no controls, valid UTF-8."""
-    clean = text.encode("utf-8", "backslashreplace").decode()
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in clean)
 
 
 def _place_for(spool: Spool, name: PurePath, signature: Signature, key: str) -> Path:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from spool.rejections import printable
+from spool.quoting import printable
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from spool.layout import Spool
 from spool.orders import Order, obey, order_key
 from spool.patience import Patience
 from spool.problems import Problem
+from spool.quoting import printable
 from spool.room import is_disk_error
 from spool.states import job_ids_with_tickets
 from spool.strict_json import parse
@@ -101,7 +102,7 @@ class Taker:
         new = acceptance.admit_all(self._spool, [ticket for _, ticket in drawn]) if drawn else []
         for (drop, ticket), is_new in zip(drawn, new, strict=True):
             if is_new:
-                shown = rejections.printable(drop.name)
+                shown = printable(drop.name)
                 log.info("%s: accepted from incoming/%s", ticket.job_id, shown)
 
     @contextmanager
@@ -129,8 +130,8 @@ class Taker:
         said = f"{type(error).__name__}: {error}"
         if self._troubles.get(path) != said:
             self._troubles[path] = said
-            shown = rejections.printable(str(path))
-            log.error("%s stays until it can be taken: %s", shown, rejections.printable(said))
+            shown = printable(str(path))
+            log.error("%s stays until it can be taken: %s", shown, printable(said))
 
     def _is_gone(self, path: Path) -> bool:
         try:
@@ -169,7 +170,7 @@ class Taker:
         try:
             drop = self._open(path)
         except Problem as problem:
-            shown = rejections.printable(str(self._name(path)))
+            shown = printable(str(self._name(path)))
             key = key_of("drop", shown, signature.size, signature.mtime_ns)
             files.refused.append((path, signature, _bare(problem), key))
             return
@@ -228,7 +229,7 @@ class Taker:
         target = rejections.refuse(self._spool, path, signature, problem, key)
         outgoing.deliver_problem(self._spool, self._name(path).as_posix(), problem)
         acceptance.remember_rejection(self._spool, key, problem)
-        shown = (rejections.printable(text) for text in (str(target), problem.detail))
+        shown = (printable(text) for text in (str(target), problem.detail))
         log.warning("%s: refused: %s", *shown)
 
     def _discard(self, path: Path, signature: Signature) -> bool:
@@ -240,7 +241,7 @@ class Taker:
             log.warning(
                 "%s stays: its folder is not ours to change, or it is immutable; it was dealt with "
                 "and will not be looked at again until it changes",
-                rejections.printable(str(path)),
+                printable(str(path)),
             )
             return True
         self._patience.forget(path)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from spool.rejections import printable
+from spool.quoting import printable
 
 _SHOWN = 10
 

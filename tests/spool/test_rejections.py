@@ -13,7 +13,8 @@ from spool.acceptance import is_known, key_of, remember_rejection
 from spool.drops import Signature
 from spool.layout import Spool
 from spool.problems import FieldError, Problem
-from spool.rejections import printable, refuse, shortened
+from spool.quoting import printable
+from spool.rejections import refuse, shortened
 from tests.spool.crashes import killed_at_each_effect
 
 PROBLEM = Problem.of_fields((FieldError("steps: 0 is below 1, the least", "/steps"),))

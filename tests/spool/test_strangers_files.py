@@ -15,7 +15,8 @@ from spool import ids, intake, patience
 from spool.intake import Intake
 from spool.layout import Spool
 from spool.outgoing import is_reserved
-from spool.rejections import printable, shortened
+from spool.quoting import printable
+from spool.rejections import shortened
 from spool.tickets import Ticket
 from tests.services import wait_for
 from tests.spool.dropbox import (
