@@ -85,6 +85,8 @@ export const english = {
   connecting: "Connecting",
   serverAway: "No connection",
   serverAwayLong: "The server does not answer. This page tries again by itself.",
+  livePaused:
+    "Live updates are paused: the server has as many listeners as it serves. They come back by themselves; until then news appears a little later.",
   daemonAway: "Daemon away",
   daemonAwayLong: "No daemon is rendering at the moment. Jobs are accepted and wait for it.",
   daemonNever: "No daemon has reported yet. Jobs are accepted and wait for it; start one with genzod.",

@@ -46,7 +46,13 @@ export class Gallery {
     this.follow = new Follow("/api/sse/gallery", {
       onData: (picture) => this.#hear(picture),
       onOpen: () => this.#catchUp(),
+      onRefused: () => this.#catchUp(),
     });
+  }
+
+  /** A job is finished: look for its pictures, if they are not told of. */
+  look() {
+    if (!this.follow?.isLive) this.#catchUp();
   }
 
   /** Fetch the next page; whether there are more pictures than before. */

@@ -97,6 +97,8 @@ export const japanese = {
   connecting: "接続中",
   serverAway: "接続できません",
   serverAwayLong: "サーバーが応答しません。自動的に再接続します。",
+  livePaused:
+    "サーバーの同時接続数が上限に達したため、リアルタイム更新を休止しています。自動的に再開し、それまでは少し遅れて表示されます。",
   daemonAway: "デーモン停止中",
   daemonAwayLong: "現在、動いているデーモンがありません。ジョブは受け付けられ、再開を待ちます。",
   daemonNever: "デーモンがまだ一度も動いていません。ジョブは受け付けられて待ちます。genzod で起動してください。",

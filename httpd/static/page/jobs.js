@@ -12,7 +12,9 @@ const IDLE_MS = 10000;
 const FINAL = new Set(["completed", "failed", "cancelled"]);
 
 export class Jobs {
-  constructor() {
+  /** @param {() => void} onCompleted Told of each job that is seen to have its pictures. */
+  constructor(onCompleted) {
+    this.onCompleted = onCompleted;
     this.jobs = new Map();
     this.live = new Map();
     this.followed = null;
@@ -84,6 +86,7 @@ export class Jobs {
       announce(say("jobFailed", { prompt }));
     } else if (job.status === "completed") {
       announce(say("jobFinished", { prompt }));
+      this.onCompleted();
     } else if (!FINAL.has(job.status)) {
       this.jobs.set(id, job);
     }

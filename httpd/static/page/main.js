@@ -15,7 +15,7 @@ watchSession();
 holdStill();
 
 const form = new Form();
-const jobs = new Jobs();
+const jobs = new Jobs(() => gallery.look());
 const gallery = new Gallery({
   onOpen: (index) => viewer.open(index),
   onArrival: () => jobs.refresh(),

@@ -14,5 +14,5 @@ export function holdStill() {
     }
   };
   const observer = new ResizeObserver(watch);
-  for (const id of ["notice", "queue", "form"]) observer.observe(byId(id));
+  for (const id of ["notice", "pause", "queue", "form"]) observer.observe(byId(id));
 }
