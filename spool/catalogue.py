@@ -106,18 +106,19 @@ class SlotReport:
             for model in document.pop("models")
         )
         tally, memory = document.get("tally"), document.get("memory")
-        known = {name: document[name] for name in document.keys() & _FIELDS}
         read = {
             "state": SlotState(document["state"]),
             "models": models,
             "unusable": tuple(document.get("unusable", ())),
-            "tally": None if tally is None else Tally(**tally),
-            "memory": None if memory is None else Footprint(**memory),
+            "tally": None if tally is None else Tally(**_known(Tally, tally)),
+            "memory": None if memory is None else Footprint(**_known(Footprint, memory)),
         }
-        return cls(**{**known, **read})
+        return cls(**{**_known(cls, document), **read})
 
 
-_FIELDS = frozenset(each.name for each in fields(SlotReport))
+def _known(kind: type[SlotReport | Tally | Footprint], document: dict[str, Any]) -> dict[str, Any]:
+    """What `document` says of the fields of `kind`."""
+    return {each.name: document[each.name] for each in fields(kind) if each.name in document}
 
 
 def publish_report(spool: Spool, report: SlotReport) -> None:

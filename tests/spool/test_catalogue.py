@@ -19,6 +19,11 @@ from tests.spool.samples import MODEL, report
 
 OTHER = dataclasses.replace(MODEL, name="other", default=False)
 ANOTHER = dataclasses.replace(MODEL, name="another", default=True)
+PARTS: dict[str, dict[str, object]] = {
+    "tally": {"since": ids.now()},
+    "memory": {"resident_bytes": 1},
+}
+"""The least that each part of a report tells."""
 
 
 def test_a_report_is_read_as_it_was_published(spool: Spool) -> None:
@@ -89,10 +94,44 @@ def test_a_report_of_an_older_or_a_newer_daemon_is_read(spool: Spool) -> None:
     assert read.memory == Footprint(1)
 
 
-@pytest.mark.parametrize("wrong", [-1, "many", None, 1.5, float("nan")])
-def test_a_report_whose_counts_are_none_is_passed_over(spool: Spool, wrong: object) -> None:
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [
+        ("tally", "completed"),
+        ("tally", "rendering_seconds"),
+        ("memory", "resident_bytes"),
+        ("memory", "gpu_free_bytes"),
+    ],
+)
+@pytest.mark.parametrize("wrong", [-1, "many", "5", True, [], float("nan"), float("inf")])
+def test_a_report_whose_numbers_are_none_is_passed_over(
+    spool: Spool, part: str, name: str, wrong: object
+) -> None:
     document = json.loads(report().encode())
-    document["tally"] = {"since": ids.now(), "completed": wrong}
+    document[part] = {**PARTS[part], name: wrong}
+    (spool.slots / "gpu0.json").write_text(json.dumps(document))
+    assert read_reports(spool) == ()
+
+
+@pytest.mark.parametrize(
+    ("part", "wrong"),
+    [
+        ("tally", {"completed": 1}),
+        ("tally", {"since": 1}),
+        ("tally", {**PARTS["tally"], "completed": None}),
+        ("tally", {**PARTS["tally"], "completed": 1.5}),
+        ("tally", {**PARTS["tally"], "model_swap_seconds": 10**400}),
+        ("memory", {}),
+        ("memory", {"resident_bytes": None}),
+        ("memory", {"resident_bytes": 1.5}),
+        *((part, wrong) for part in PARTS for wrong in ([], ["since"], "since", 1, True)),
+    ],
+)
+def test_a_report_whose_counts_are_not_told_right_is_passed_over(
+    spool: Spool, part: str, wrong: object
+) -> None:
+    document = json.loads(report().encode())
+    document[part] = wrong
     (spool.slots / "gpu0.json").write_text(json.dumps(document))
     assert read_reports(spool) == ()
 

@@ -315,9 +315,9 @@ def test_watch_ends_with_the_job_and_its_status(spool: Spool, status: Status) ->
 @pytest.mark.parametrize(
     ("arguments", "forbidden"),
     [
-        (("queue",), {"torch", "jsonschema", "watchdog", "rich"}),
-        (("queue", "--json"), {"torch", "jsonschema", "watchdog", "rich"}),
-        (("show", "20261123T121728417-7f3a9c"), {"torch", "jsonschema", "watchdog"}),
+        (("queue",), {"pydantic", "torch", "jsonschema", "watchdog", "rich"}),
+        (("queue", "--json"), {"pydantic", "torch", "jsonschema", "watchdog", "rich"}),
+        (("show", "20261123T121728417-7f3a9c"), {"pydantic", "torch", "jsonschema", "watchdog"}),
         (("submit", "x"), {"torch", "diffusers", "watchdog", "rich"}),
         (("cancel", "x"), {"torch", "diffusers", "watchdog", "rich"}),
         (("images",), {"torch", "PIL", "jsonschema", "watchdog", "rich"}),
