@@ -18,6 +18,8 @@ from spool.problems import MEDIA_TYPE, Problem
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from httpd.context import Context
+
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 30
@@ -25,6 +27,7 @@ RETRY_SECONDS = 30
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
+_GONE = {errno.ENOENT, errno.ENOTDIR, errno.ESTALE}
 
 
 def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
@@ -86,12 +89,19 @@ async def on_os_error(request: Request, error: Exception) -> Response:
     log.error("%s %r: %s", request.method, request.url.path[:200], error)
     if error.errno in _NO_SPACE:
         status, what = HTTPStatus.INSUFFICIENT_STORAGE, "the spool's disk is full"
+    elif error.errno in _GONE and _is_spool_gone(request):
+        status, what = HTTPStatus.SERVICE_UNAVAILABLE, "the spool is not there and is waited for"
     elif error.errno in _READ_ONLY:
         status, what = HTTPStatus.SERVICE_UNAVAILABLE, "the spool cannot be read or written"
     else:
         status, what = HTTPStatus.INTERNAL_SERVER_ERROR, "the spool's disk gave an error"
     detail = f"{what} ({error.strerror or error}); nothing was changed, try again later"
     return problem_response(Problem(status.phrase, detail, status=status))
+
+
+def _is_spool_gone(request: Request) -> bool:
+    context: Context = request.app.state.context
+    return not context.spool.work.is_dir()
 
 
 async def on_crash(request: Request, _error: Exception) -> Response:

@@ -60,6 +60,16 @@ def test_a_disk_that_fails_is_told_apart(
     refused(local.post("/api/generate", json={"prompt": "x"}), status, "it failed")
 
 
+def test_a_spool_that_is_away_is_waited_for(local: TestClient, tmp_path: Path) -> None:
+    elsewhere = (tmp_path / "spool").rename(tmp_path / "elsewhere")
+    answer = local.post("/api/generate", json={"prompt": "x"})
+    refused(answer, 503, "the spool is not there")
+    assert answer.headers["retry-after"] == "30"
+    refused(local.get("/api/info"), 503, "waited for")
+    elsewhere.rename(tmp_path / "spool")
+    assert local.post("/api/generate", json={"prompt": "x"}).status_code == 202
+
+
 def test_a_fault_of_ours_is_500_without_its_traceback(
     local: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

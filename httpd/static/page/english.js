@@ -52,7 +52,7 @@ export const english = {
   notAccepted: "The server did not accept the job: {reason}",
   queueFull: "The queue is full. Try again when some of it is done.",
   queueFullRetry: "The queue is full. Try again in {span}.",
-  diskFull: "The disk is full. Nothing is accepted until there is room.",
+  diskFull: "The disk is full: nothing is accepted until there is room. Delete pictures here, or run genzo clean on the server.",
   offline: "No connection to the server. Your settings are kept.",
   settingsFilled: "Settings filled in",
 
@@ -84,6 +84,7 @@ export const english = {
   daemonStarts: "The daemon is starting",
   connecting: "Connecting",
   serverAway: "No connection",
+  serverNotReady: "Not ready",
   serverAwayLong: "The server does not answer. This page tries again by itself.",
   livePaused:
     "Live updates are paused: the server has as many listeners as it serves. They come back by themselves; until then news appears a little later.",
@@ -91,7 +92,7 @@ export const english = {
   daemonAwayLong: "No daemon is rendering at the moment. Jobs are accepted and wait for it.",
   daemonNever: "No daemon has reported yet. Jobs are accepted and wait for it; start one with genzod.",
   daemonFull: "Disk full",
-  daemonFullLong: "The disk is full: nothing is started until there is room.",
+  daemonFullLong: "The disk is full: nothing is started until there is room. Delete pictures here, or run genzo clean on the server.",
 
   newPictures: { one: "{count} new picture", other: "{count} new pictures" },
   emptyTitle: "No pictures yet",

@@ -29,7 +29,7 @@ export class Health {
     try {
       answer = await ask("GET", "/api/info");
     } catch (error) {
-      if (error instanceof Refusal) this.#say("absent", say("serverAway"), error.message);
+      if (error instanceof Refusal) this.#say("absent", say("serverNotReady"), error.message);
       return;
     }
     this.#again(LOOK_MS);

@@ -64,7 +64,7 @@ export const japanese = {
   notAccepted: "受け付けられませんでした: {reason}",
   queueFull: "キューがいっぱいです。空いてからもう一度お試しください。",
   queueFullRetry: "キューがいっぱいです。{span}後にもう一度お試しください。",
-  diskFull: "ディスクがいっぱいです。空きができるまで受け付けられません。",
+  diskFull: "ディスクがいっぱいのため、空きができるまで受け付けられません。画像を削除するか、サーバーで genzo clean を実行してください。",
   offline: "サーバーに接続できません。設定は保存されています。",
   settingsFilled: "設定を入力しました",
 
@@ -96,6 +96,7 @@ export const japanese = {
   daemonStarts: "デーモンを起動しています",
   connecting: "接続中",
   serverAway: "接続できません",
+  serverNotReady: "準備ができていません",
   serverAwayLong: "サーバーが応答しません。自動的に再接続します。",
   livePaused:
     "サーバーの同時接続数が上限に達したため、リアルタイム更新を休止しています。自動的に再開し、それまでは少し遅れて表示されます。",
@@ -103,7 +104,7 @@ export const japanese = {
   daemonAwayLong: "現在、動いているデーモンがありません。ジョブは受け付けられ、再開を待ちます。",
   daemonNever: "デーモンがまだ一度も動いていません。ジョブは受け付けられて待ちます。genzod で起動してください。",
   daemonFull: "ディスク満杯",
-  daemonFullLong: "ディスクがいっぱいです。空きができるまで何も開始されません。",
+  daemonFullLong: "ディスクがいっぱいのため、空きができるまで何も開始されません。画像を削除するか、サーバーで genzo clean を実行してください。",
 
   newPictures: { other: "新しい画像 {count} 枚" },
   emptyTitle: "まだ画像がありません",
