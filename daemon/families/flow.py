@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
@@ -16,9 +15,7 @@ from daemon.families.estimates import needs_of
 from daemon.families.flow_pipelines import FlowPipeline, Tokenizer, make_flow_scheduler
 from daemon.families.flow_scheduler import Prediction, WatchedFlow
 from daemon.families.job_loras import JobLoras
-from daemon.families.offloading import CPU
 from daemon.families.packing import unpack
-from daemon.families.parameters import default_size
 from daemon.families.pipelines import Placement
 from daemon.families.profiles import Experience
 from daemon.families.rendering import (
@@ -29,6 +26,7 @@ from daemon.families.rendering import (
     run,
 )
 from daemon.families.residency import Residency
+from daemon.families.resident import Resident
 from daemon.families.samplers import flow_samplers
 from daemon.loras import plain_prompt
 from spool.jobs import JobRequest, ResolvedJob
@@ -40,7 +38,7 @@ if TYPE_CHECKING:
 Pipeline = TypeVar("Pipeline", bound=FlowPipeline)
 
 
-class Flow(ABC, Generic[Pipeline]):
+class Flow(Resident, ABC, Generic[Pipeline]):
     """A loaded flow model; see `daemon.families.base.Model`.
 
     The pipeline comes in the host's memory, its VAE preferably in float32, in which the previews
@@ -62,31 +60,16 @@ class Flow(ABC, Generic[Pipeline]):
         experience: Experience,
     ) -> None:
         self.spec = spec
-        self.parameters = parameters
         self._placement = placement
         self._pipeline = pipeline
-        self._embeddings = EmbeddingCache()
         self._watched = WatchedFlow(make_flow_scheduler(spec, pipeline.scheduler.config))
         pipeline.scheduler = self._watched.scheduler
-        self._autoencoder = Autoencoder(pipeline.vae, placement.device, experience)
-        self._projection = fit_and_lower(self._autoencoder, spec, placement)
-        needs = needs_of(spec.family, placement.dtype, self._autoencoder.dtype)
-        self._residency = Residency(
-            spec.name, pipeline, placement.device, spec.vram, experience, needs
-        )
-        self._loras = JobLoras(
-            spec, pipeline, placement.dtype, plain_prompt, bare=self._residency.bare
-        )
-
-    def wake(self) -> None:
-        self._residency.run(default_size(self.parameters), lambda: None)
-
-    def park(self) -> None:
-        self._residency.park()
-        self._embeddings.move(CPU)
-
-    def tensors(self) -> Iterator[torch.Tensor]:
-        return self._residency.tensors()
+        autoencoder = Autoencoder(pipeline.vae, placement.device, experience)
+        self._projection = fit_and_lower(autoencoder, spec, placement)
+        needs = needs_of(spec.family, placement.dtype, autoencoder.dtype)
+        residency = Residency(spec.name, pipeline, placement.device, spec.vram, experience, needs)
+        self._loras = JobLoras(spec, pipeline, placement.dtype, plain_prompt, bare=residency.bare)
+        super().__init__(parameters, autoencoder, residency, EmbeddingCache())
 
     @abstractmethod
     def _is_guided(self, job: ResolvedJob) -> bool:
@@ -136,12 +119,6 @@ class Flow(ABC, Generic[Pipeline]):
             step_end = self._report_steps(job, on_step)
             latents = run(self._pipeline, self._conditioning(job), job, seed, step_end)
         return require_finite(self._unpacked(latents, job), self._placement.dtype)
-
-    def decode(self, latents: torch.Tensor) -> Image:
-        try:
-            return self._autoencoder.decode(latents)
-        finally:
-            self._residency.rest()
 
     def describe(self, job: ResolvedJob | None = None) -> dict[str, Any]:
         description = describe_machine(self.spec, self._placement, self._autoencoder)

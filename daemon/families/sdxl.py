@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -13,8 +12,6 @@ from daemon.families.base import ModelSpec, OnStep, Step
 from daemon.families.embeddings import EmbeddingCache
 from daemon.families.estimates import needs_of
 from daemon.families.job_loras import JobLoras
-from daemon.families.offloading import CPU
-from daemon.families.parameters import default_size
 from daemon.families.pipelines import (
     Placement,
     SdxlPipeline,
@@ -31,6 +28,7 @@ from daemon.families.rendering import (
     run,
 )
 from daemon.families.residency import Residency
+from daemon.families.resident import Resident
 from daemon.families.samplers import samplers
 from daemon.families.schedulers import SdxlSchedulers, WatchedScheduler, noise_changes
 from daemon.families.sdxl_parameters import parameters_of
@@ -38,10 +36,6 @@ from daemon.families.weighting import parse
 from daemon.loras import effective_prompt
 from daemon.previews import Projection
 from spool.jobs import JobRequest, ResolvedJob
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
 
 EMBEDDINGS_BYTES = 64 << 20
 """Of one chunk of a prompt SDXL's are 0.3 MB in half precision."""
@@ -62,7 +56,7 @@ def load(spec: ModelSpec, experience: Experience) -> Sdxl:
     return Sdxl(spec, parameters, placement, pipeline, autoencoder, projection, residency)
 
 
-class Sdxl:
+class Sdxl(Resident):
     """A loaded SDXL model; see `daemon.families.base.Model`."""
 
     def __init__(
@@ -75,30 +69,17 @@ class Sdxl:
         projection: Projection,
         residency: Residency,
     ) -> None:
+        super().__init__(parameters, autoencoder, residency, EmbeddingCache(EMBEDDINGS_BYTES))
         self.spec = spec
-        self.parameters = parameters
         self._placement = placement
         self._pipeline = pipeline
-        self._autoencoder = autoencoder
         self._projection = projection
-        self._residency = residency
         encoders = (spec.weights, spec.text_encoder, spec.text_encoder_2, spec.tokenizer)
-        self._embeddings = EmbeddingCache(EMBEDDINGS_BYTES)
         self._prompts = SdxlPrompts(pipeline, encoders, self._embeddings)
         self._schedulers = SdxlSchedulers(pipeline.scheduler.config, noise_changes(spec))
         self._loras = JobLoras(
             spec, pipeline, placement.dtype, effective_prompt, bare=residency.bare
         )
-
-    def wake(self) -> None:
-        self._residency.run(default_size(self.parameters), lambda: None)
-
-    def park(self) -> None:
-        self._residency.park()
-        self._embeddings.move(CPU)
-
-    def tensors(self) -> Iterator[torch.Tensor]:
-        return self._residency.tensors()
 
     def total_steps(self, job: ResolvedJob) -> int:
         return self._schedulers.timesteps(job.sampler, job.steps)
@@ -135,12 +116,6 @@ class Sdxl:
         step_end = _report_steps(watched, self._projection, on_step)
         latents = run(self._pipeline, arguments, job, seed, step_end)
         return require_finite(latents, self._placement.dtype)
-
-    def decode(self, latents: torch.Tensor) -> Image:
-        try:
-            return self._autoencoder.decode(latents)
-        finally:
-            self._residency.rest()
 
     def describe(self, job: ResolvedJob | None = None) -> dict[str, Any]:
         description = describe_machine(self.spec, self._placement, self._autoencoder)

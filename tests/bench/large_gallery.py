@@ -10,6 +10,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from multiprocessing import get_context
@@ -21,8 +22,8 @@ from daemon.pictures import encode_thumbnail
 from spool import ids
 from spool.gallery import PictureName
 from spool.layout import Spool
-from spool.records import PictureRecord, Record
-from spool.states import Status
+from spool.records import PictureRecord
+from tests.httpd.shelf_filler import completed
 
 SECONDS_APART = 30
 """A picture each half a minute: a million in a year, in 8,300 hours."""
@@ -132,20 +133,5 @@ def record_template() -> bytes:
         "count": 1,
     }
     picture = PictureRecord(f"{_ID}-0.png", 0, _SEED, 256, 256, 1000, "0" * 64)
-    return Record(
-        job_id=_ID,
-        status=Status.COMPLETED,
-        created_at=_AT,
-        started_at=_AT,
-        finished_at=_AT,
-        starts=1,
-        slot="0",
-        origin="http",
-        owner_uid=0,
-        drop_name=None,
-        request={"prompt": _PROMPT},
-        seed=_SEED,
-        job=job,
-        images=(picture,),
-        render={"device": "cuda:0", "dtype": "float16", "seconds": 3.2, "steps": 28},
-    ).encode()
+    render = {"device": "cuda:0", "dtype": "float16", "seconds": 3.2, "steps": 28}
+    return replace(completed(_ID, _AT, job, picture), render=render).encode()

@@ -40,26 +40,31 @@ def lay(spool: Spool, name: PictureName) -> None:
 
 
 def write_record(spool: Spool, job_id: str, names: list[PictureName], **job: Any) -> None:
-    created = ids.created_at(job_id)
-    record = Record(
+    images = [PictureRecord(str(n), n.index, 7 + n.index, 32, 24, 1, "") for n in names]
+    job |= {"seed": 7, "steps": 20}
+    path = spool.record(job_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(completed(job_id, ids.created_at(job_id), job, *images).encode())
+
+
+def completed(job_id: str, at: str, job: dict[str, Any], *images: PictureRecord) -> Record:
+    """The record of a job over HTTP that came, ran and ended `at` one instant."""
+    return Record(
         job_id=job_id,
         status=Status.COMPLETED,
-        created_at=created,
-        started_at=created,
-        finished_at=created,
+        created_at=at,
+        started_at=at,
+        finished_at=at,
         starts=1,
         slot="0",
         origin="http",
         owner_uid=0,
         drop_name=None,
         request={"prompt": job["prompt"]},
-        seed=7,
-        job={**job, "seed": 7, "steps": 20},
-        images=tuple(PictureRecord(str(n), n.index, 7 + n.index, 32, 24, 1, "") for n in names),
+        seed=job["seed"],
+        job=job,
+        images=images,
     )
-    path = spool.record(job_id)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(record.encode())
 
 
 def settle(spool: Spool) -> None:

@@ -6,7 +6,6 @@ import io
 import os
 import random
 import socket
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,9 +14,9 @@ from PIL import Image
 from httpd.files import CHUNK_BYTES
 from spool import ids
 from spool.gallery import PictureName
-from tests.httpd.conftest import Served, serving
+from tests.httpd.conftest import Served
 from tests.httpd.shelf_filler import lay
-from tests.httpd.stand_in import LORA, StandIn
+from tests.httpd.stand_in import StandIn
 from tests.httpd.test_generate import refused
 
 if TYPE_CHECKING:
@@ -25,35 +24,14 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A server of a gallery that no other module adds to."""
-    with serving(tmp_path_factory.mktemp("gallery") / "spool") as running:
-        yield running
+def picture(served: Served, shared_daemon: StandIn) -> str:
+    """The name of a picture."""
+    return shared_daemon.render(served.submit()).images[0].filename
 
 
-@pytest.fixture(scope="module")
-def shared_daemon(served: Served) -> Iterator[StandIn]:
-    daemon = StandIn(served.spool)
-    yield daemon
-    daemon.slot.release()
-
-
-@pytest.fixture(scope="module")
-def pictures(served: Served, shared_daemon: StandIn) -> list[str]:
-    """The names of five pictures, the newest first."""
-    names = []
-    for number in range(5):
-        loras = [{"id": LORA, "weight": 0.8}] if number == 4 else []
-        job_id = served.submit(f"picture {number}", seed=number, loras=loras, negative_prompt="x")
-        names.append(shared_daemon.render(job_id).images[0].filename)
-    return names[::-1]
-
-
-def test_both_files_are_served_under_the_listed_name(
-    client: httpx2.Client, pictures: list[str]
-) -> None:
-    full = client.get(f"/api/images/{pictures[0]}")
-    thumbnail = client.get(f"/api/thumbs/{pictures[0]}")
+def test_both_files_are_served_under_the_listed_name(client: httpx2.Client, picture: str) -> None:
+    full = client.get(f"/api/images/{picture}")
+    thumbnail = client.get(f"/api/thumbs/{picture}")
     assert (full.headers["content-type"], thumbnail.headers["content-type"]) == (
         "image/png",
         "image/webp",
@@ -66,8 +44,8 @@ def test_both_files_are_served_under_the_listed_name(
         assert response.headers["accept-ranges"] == "bytes"
 
 
-def test_a_known_picture_is_not_sent_again(client: httpx2.Client, pictures: list[str]) -> None:
-    url = f"/api/images/{pictures[0]}"
+def test_a_known_picture_is_not_sent_again(client: httpx2.Client, picture: str) -> None:
+    url = f"/api/images/{picture}"
     etag = client.get(url).headers["etag"]
     assert not etag.startswith("W/")
     for header in (etag, f'"other", {etag}', "*", f"W/{etag}"):
@@ -76,8 +54,8 @@ def test_a_known_picture_is_not_sent_again(client: httpx2.Client, pictures: list
     assert client.get(url, headers={"If-None-Match": '"other"'}).status_code == 200
 
 
-def test_a_range_is_a_part_of_the_file(client: httpx2.Client, pictures: list[str]) -> None:
-    url = f"/api/images/{pictures[0]}"
+def test_a_range_is_a_part_of_the_file(client: httpx2.Client, picture: str) -> None:
+    url = f"/api/images/{picture}"
     whole = client.get(url).content
     size = len(whole)
 
@@ -93,55 +71,53 @@ def test_a_range_is_a_part_of_the_file(client: httpx2.Client, pictures: list[str
         assert part(whole_instead) == (200, whole, None)
 
 
-def test_a_range_outside_the_file_is_416(client: httpx2.Client, pictures: list[str]) -> None:
-    response = client.get(f"/api/images/{pictures[0]}", headers={"Range": "bytes=99999-"})
+def test_a_range_outside_the_file_is_416(client: httpx2.Client, picture: str) -> None:
+    response = client.get(f"/api/images/{picture}", headers={"Range": "bytes=99999-"})
     refused(response, 416)
     assert response.headers["content-range"].startswith("bytes */")
 
 
-def test_a_range_of_another_version_is_not_mixed_in(
-    client: httpx2.Client, pictures: list[str]
-) -> None:
+def test_a_range_of_another_version_is_not_mixed_in(client: httpx2.Client, picture: str) -> None:
     headers = {"Range": "bytes=0-7", "If-Range": '"other"'}
-    assert client.get(f"/api/images/{pictures[0]}", headers=headers).status_code == 200
+    assert client.get(f"/api/images/{picture}", headers=headers).status_code == 200
 
 
-def test_the_unit_of_a_range_has_no_case(client: httpx2.Client, pictures: list[str]) -> None:
-    response = client.get(f"/api/images/{pictures[0]}", headers={"Range": "Bytes=0-7"})
+def test_the_unit_of_a_range_has_no_case(client: httpx2.Client, picture: str) -> None:
+    response = client.get(f"/api/images/{picture}", headers={"Range": "Bytes=0-7"})
     assert response.status_code == 206
 
 
-def test_a_range_of_this_very_version_is_a_part(client: httpx2.Client, pictures: list[str]) -> None:
-    url = f"/api/images/{pictures[0]}"
+def test_a_range_of_this_very_version_is_a_part(client: httpx2.Client, picture: str) -> None:
+    url = f"/api/images/{picture}"
     etag = client.get(url).headers["etag"]
     for if_range, code in ((etag, 206), (f"W/{etag}", 200), ("Mon, 23 Nov 2026 12:00:00 GMT", 200)):
         headers = {"Range": "bytes=0-7", "If-Range": if_range}
         assert client.get(url, headers=headers).status_code == code
 
 
-def test_a_condition_that_does_not_hold_is_412(client: httpx2.Client, pictures: list[str]) -> None:
-    url = f"/api/images/{pictures[0]}"
+def test_a_condition_that_does_not_hold_is_412(client: httpx2.Client, picture: str) -> None:
+    url = f"/api/images/{picture}"
     etag = client.get(url).headers["etag"]
     for header, code in (("*", 200), (etag, 200), (f'"x", {etag}', 200), (f"W/{etag}", 412)):
         assert client.get(url, headers={"If-Match": header}).status_code == code
     refused(client.get(url, headers={"If-Match": '"other"', "If-None-Match": etag}), 412)
 
 
-def test_a_condition_comes_before_a_range(client: httpx2.Client, pictures: list[str]) -> None:
-    url = f"/api/images/{pictures[0]}"
+def test_a_condition_comes_before_a_range(client: httpx2.Client, picture: str) -> None:
+    url = f"/api/images/{picture}"
     headers = {"If-None-Match": client.get(url).headers["etag"], "Range": "bytes=99999-"}
     assert client.get(url, headers=headers).status_code == 304
 
 
-def test_head_knows_no_ranges(client: httpx2.Client, pictures: list[str]) -> None:
-    url = f"/api/images/{pictures[0]}"
+def test_head_knows_no_ranges(client: httpx2.Client, picture: str) -> None:
+    url = f"/api/images/{picture}"
     for asked in ("bytes=0-7", "bytes=99999-"):
         head = client.head(url, headers={"Range": asked})
         assert head.status_code == 200
         assert "content-range" not in head.headers
 
 
-def test_a_large_file_is_sent_whole_and_in_parts(served: Served, pictures: list[str]) -> None:
+def test_a_large_file_is_sent_whole_and_in_parts(served: Served, picture: str) -> None:
     name = PictureName(ids.at(1_600_000_000_000), 0)
     lay(served.spool, name)
     content = random.Random(1).randbytes(3 * CHUNK_BYTES + 17)
@@ -154,8 +130,8 @@ def test_a_large_file_is_sent_whole_and_in_parts(served: Served, pictures: list[
     assert served.client.delete(url).status_code == 204
 
 
-def test_head_tells_the_size_alone(client: httpx2.Client, pictures: list[str]) -> None:
-    url = f"/api/images/{pictures[0]}"
+def test_head_tells_the_size_alone(client: httpx2.Client, picture: str) -> None:
+    url = f"/api/images/{picture}"
     head, full = client.head(url), client.get(url)
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["content-length"] == str(len(full.content))
@@ -178,7 +154,7 @@ def test_head_tells_the_size_alone(client: httpx2.Client, pictures: list[str]) -
     ],
 )
 def test_nothing_but_pictures_is_served(
-    served: Served, pictures: list[str], folder: str, name: str
+    served: Served, picture: str, folder: str, name: str
 ) -> None:
     # A client would tidy the path before it sends it.
     with socket.create_connection(("127.0.0.1", served.port), 5) as connection:
@@ -189,9 +165,9 @@ def test_nothing_but_pictures_is_served(
     assert b"application/problem+json" in answer
 
 
-def test_links_and_pipes_are_not_opened(served: Served, pictures: list[str]) -> None:
-    folder = PictureName.parse(pictures[0]).picture(served.spool).parent  # type: ignore[union-attr]
-    job_id = pictures[0][:25]
+def test_links_and_pipes_are_not_opened(served: Served, picture: str) -> None:
+    folder = PictureName.parse(picture).picture(served.spool).parent  # type: ignore[union-attr]
+    job_id = picture[:25]
     link, pipe = folder / f"{job_id}-98.png", folder / f"{job_id}-99.png"
     link.symlink_to(served.spool.root / "spool.json")
     os.mkfifo(pipe)

@@ -103,6 +103,12 @@ def written(spool: Spool, job_id: str) -> list[Told]:
     return whole
 
 
+def require_the_whole(clients: list[EventSource], whole: list[Told]) -> None:
+    """Each was told all of the sequence, and nothing twice."""
+    for client in clients:
+        assert told(client.events) == whole
+
+
 def test_a_server_that_is_killed_under_its_listeners_misses_and_repeats_nothing(
     mortal: Mortal,
 ) -> None:
@@ -120,8 +126,7 @@ def test_a_server_that_is_killed_under_its_listeners_misses_and_repeats_nothing(
         run.complete()
 
     follow(clients, story)
-    for client in clients:
-        assert told(client.events) == written(mortal.spool, job_id)
+    require_the_whole(clients, written(mortal.spool, job_id))
 
 
 def test_a_job_that_ends_while_the_server_is_down_is_told_to_its_end(mortal: Mortal) -> None:
@@ -137,9 +142,8 @@ def test_a_job_that_ends_while_the_server_is_down_is_told_to_its_end(mortal: Mor
         mortal.start()
 
     follow(clients, story)
-    for client in clients:
-        assert told(client.events) == written(mortal.spool, job_id)
-        assert client.events[-1].data["images"]
+    require_the_whole(clients, written(mortal.spool, job_id))
+    assert all(client.events[-1].data["images"] for client in clients)
 
 
 def test_who_asks_for_the_whole_has_it_even_if_all_of_it_happened_while_the_server_was_down(
@@ -156,8 +160,7 @@ def test_who_asks_for_the_whole_has_it_even_if_all_of_it_happened_while_the_serv
         mortal.start()
 
     follow(clients, story)
-    for client in clients:
-        assert told(client.events) == written(mortal.spool, job_id)
+    require_the_whole(clients, written(mortal.spool, job_id))
 
 
 def test_a_daemon_that_dies_too_is_told_of_with_every_step_of_both_starts(mortal: Mortal) -> None:
@@ -176,8 +179,7 @@ def test_a_daemon_that_dies_too_is_told_of_with_every_step_of_both_starts(mortal
         again.complete()
 
     follow(clients, story)
-    for client in clients:
-        assert told(client.events) == written(mortal.spool, job_id)
+    require_the_whole(clients, written(mortal.spool, job_id))
 
 
 def test_a_held_job_is_told_once_and_its_release_goes_on_from_there(mortal: Mortal) -> None:
