@@ -7,9 +7,8 @@ from datetime import UTC, datetime
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from spool.catalogue import ModelState, SlotReport, SlotState, read_reports
+from spool.catalogue import ModelState, SlotReport, SlotState, is_alive, read_reports
 from spool.layout import Spool
-from spool.outlook import is_alive
 from spool.states import Status
 
 _COUNTERS = {

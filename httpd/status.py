@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from httpd.bodies import Health, Info, ModelBody, QueueBody, SlotBody
 from httpd.context import Context, context_of, send_body
 from spool import durable
-from spool.catalogue import Catalogue, ModelEntry, SlotReport, SlotState, read_reports
+from spool.catalogue import Catalogue, ModelEntry, SlotReport, read_reports, why_not_alive
 from spool.layout import Spool
 from spool.problems import Problem
 from spool.room import NoRoom, require_room
@@ -22,9 +21,6 @@ from spool.version import VERSION
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
-
-HEARTBEAT_SECONDS = 60.0
-"""A slot whose report is older than this does not count as alive."""
 
 
 async def get_info(request: Request) -> Response:
@@ -100,20 +96,7 @@ def _why_not_ready(context: Context) -> str | None:
     reports = read_reports(spool)
     if not reports:
         return "no daemon has reported yet; start one with: genzod"
-    faults = [_fault(report) for report in reports]
+    faults = [why_not_alive(report) for report in reports]
     if None in faults:
         return None
     return "no slot is alive: " + "; ".join(fault for fault in faults if fault)
-
-
-def _fault(report: SlotReport) -> str | None:
-    """Why the slot does not render, or None if it does."""
-    if report.state is SlotState.STOPPED:
-        return f"{report.slot} is stopped"
-    try:
-        age = (datetime.now(UTC) - datetime.fromisoformat(report.heartbeat)).total_seconds()
-    except (ValueError, TypeError):
-        return f"{report.slot} reported at {report.heartbeat!r}, which is no instant"
-    if age > HEARTBEAT_SECONDS:
-        return f"{report.slot} was last heard of {age:.0f} s ago, more than {HEARTBEAT_SECONDS:.0f}"
-    return None

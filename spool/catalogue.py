@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Self
 
@@ -16,6 +17,8 @@ from spool.layout import Spool
 from spool.tally import Footprint, Tally
 
 FORMAT = 1
+ALIVE_SECONDS = 60.0
+"""A slot whose report is older than this does not count as alive; it reports every ten seconds."""
 
 
 class SlotState(StrEnum):
@@ -136,6 +139,30 @@ def read_reports(spool: Spool) -> tuple[SlotReport, ...]:
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             continue
     return tuple(reports)
+
+
+def age_seconds(report: SlotReport) -> float | None:
+    """Seconds since the report was written; None if its heartbeat is no instant."""
+    try:
+        return (datetime.now(UTC) - datetime.fromisoformat(report.heartbeat)).total_seconds()
+    except (ValueError, TypeError):
+        return None
+
+
+def why_not_alive(report: SlotReport) -> str | None:
+    """Why the slot does not count as alive, going by its report alone; None if it does."""
+    if report.state is SlotState.STOPPED:
+        return f"{report.slot} is stopped"
+    age = age_seconds(report)
+    if age is None:
+        return f"{report.slot} reported at {report.heartbeat!r}, which is no instant"
+    if age > ALIVE_SECONDS:
+        return f"{report.slot} was last heard of {age:.0f} s ago, more than {ALIVE_SECONDS:.0f}"
+    return None
+
+
+def is_alive(report: SlotReport) -> bool:
+    return why_not_alive(report) is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from spool.catalogue import SlotReport, SlotState, read_reports
+from spool.catalogue import is_alive, read_reports
 from spool.forecast import Forecast, SlotAhead, Waiting, play
 from spool.history import History, Work
 from spool.layout import Spool
@@ -27,7 +27,6 @@ from spool.views import JobView
 HORIZON = 1000
 """How many waiting tickets are looked into; those behind are taken to be like them."""
 FRESH_SECONDS = 1.0
-ALIVE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +117,6 @@ class Outlook:
 
     def _seconds(self, work: Work | None) -> float | None:
         return None if work is None else self._history.seconds(work)
-
-
-def is_alive(report: SlotReport) -> bool:
-    """Whether the slot is not stopped and was heard of within ALIVE_SECONDS."""
-    if report.state is SlotState.STOPPED:
-        return False
-    try:
-        said = datetime.fromisoformat(report.heartbeat)
-        return (datetime.now(UTC) - said).total_seconds() < ALIVE_SECONDS
-    except (ValueError, TypeError):
-        return False
 
 
 def _read(ticket: Path) -> Demand:

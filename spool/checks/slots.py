@@ -7,17 +7,21 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
-from spool.catalogue import Catalogue, SlotReport, SlotState, read_reports
+from spool.catalogue import (
+    ALIVE_SECONDS,
+    Catalogue,
+    SlotReport,
+    SlotState,
+    age_seconds,
+    read_reports,
+)
 from spool.checks.findings import Finding, error, few, note, ok, us, warning
 from spool.layout import CANCEL_SLOT, Spool
 from spool.settings import Settings
 from spool.states import scan
 
-HEARTBEAT_SECONDS = 60.0
-"""A daemon reports every ten seconds while it renders."""
 START_SECONDS = 900.0
 """Loading a large model takes minutes, in which nothing is reported."""
 
@@ -63,7 +67,7 @@ def daemons(spool: Spool, _settings: Settings) -> Iterator[Finding]:
 
 def judge_slot(path: Path, report: SlotReport, *, held: bool | None) -> Finding:
     """What a slot's report means, given whether its lock is held."""
-    age = _age(report.heartbeat)
+    age = age_seconds(report)
     start = f"genzod --slot {report.slot}"
     if held is None:
         return note(path, f"says {report.state}; its lock is not ours to look at ({us()})")
@@ -78,7 +82,7 @@ def judge_slot(path: Path, report: SlotReport, *, held: bool | None) -> Finding:
         )
     if not held:
         return note(path, f"slot {report.slot} is stopped", start)
-    limit = START_SECONDS if report.state is SlotState.STARTING else HEARTBEAT_SECONDS
+    limit = START_SECONDS if report.state is SlotState.STARTING else ALIVE_SECONDS
     if age > limit:
         return warning(
             path,
@@ -87,13 +91,6 @@ def judge_slot(path: Path, report: SlotReport, *, held: bool | None) -> Finding:
             f"look into its log; then stop it and start it again: {start}",
         )
     return ok(path, f"slot {report.slot} is {report.state} on {report.device}")
-
-
-def _age(instant: str) -> float | None:
-    try:
-        return (datetime.now(UTC) - datetime.fromisoformat(instant)).total_seconds()
-    except (ValueError, TypeError):
-        return None
 
 
 def waiting(spool: Spool, _settings: Settings) -> Iterator[Finding]:

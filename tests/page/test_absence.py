@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from httpd import status
+from spool.catalogue import ALIVE_SECONDS
 from tests.page.browsing import submit, tile, tiles
 from tests.page.conftest import Visitor
 from tests.page.darkroom import Darkroom
@@ -54,7 +54,7 @@ def test_a_server_that_comes_back_is_met_again(darkroom: Darkroom, visit: Visito
 
 def test_the_page_and_the_server_mean_the_same_by_a_silent_slot(page: Page) -> None:
     silent = page.evaluate("fetch('static/health.js').then((answer) => answer.text())")
-    assert f"const SILENT_MS = {status.HEARTBEAT_SECONDS * 1000:.0f};" in silent
+    assert f"const SILENT_MS = {ALIVE_SECONDS * 1000:.0f};" in silent
 
 
 def test_an_empty_gallery_says_how_to_begin(
