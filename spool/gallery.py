@@ -125,11 +125,6 @@ def newest_first(spool: Spool) -> Iterator[PictureName]:
         yield from sorted(pictures_in(folder), reverse=True)
 
 
-def count(spool: Spool) -> int:
-    """How many pictures there are; reads the name of each."""
-    return sum(len(pictures_in(folder)) for folder in shards(spool.gallery))
-
-
 def pictures_in(folder: Path) -> list[PictureName]:
     """The pictures in one hour's `folder`, in no order."""
     try:

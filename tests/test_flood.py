@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from spool.gallery import count
+from spool.gallery import newest_first
 from spool.layout import Spool
 from spool.strict_json import MAX_BYTES
 from tests.services import running_daemon, wait_for
@@ -70,7 +70,7 @@ def test_two_hundred_hostile_files_stop_none_of_fifty_good_ones(tmp_path: Path) 
     spool = Spool.create(tmp_path / "spool")
     with running_daemon(spool) as process:
         _drop(spool, tmp_path, "warm", range(3))
-        wait_for(lambda: count(spool) == 3, what="the daemon to have rendered")
+        wait_for(lambda: len(list(newest_first(spool))) == 3, what="the daemon to have rendered")
         before = _resident_bytes(process.pid)
         for number in range(200):
             path = tmp_path / f"bad-{number:03d}.json"
@@ -78,7 +78,7 @@ def test_two_hundred_hostile_files_stop_none_of_fifty_good_ones(tmp_path: Path) 
             path.rename(spool.incoming / path.name)
             if number % 4 == 0:
                 _drop(spool, tmp_path, "good", [number // 4])
-        wait_for(lambda: count(spool) == 53, seconds=120, what="fifty pictures")
+        wait_for(lambda: len(list(newest_first(spool))) == 53, seconds=120, what="fifty pictures")
         wait_for(lambda: len(_reasons(spool)) == 200, seconds=120, what="two hundred reasons")
         growth = _resident_bytes(process.pid) - before
         assert process.poll() is None
