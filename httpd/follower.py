@@ -70,6 +70,7 @@ class Follower:
         self._pending: set[str] = set()
         self._moved = asyncio.Event()
         self._is_closing = False
+        self._is_away = False
         self._stack = contextlib.ExitStack()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -100,6 +101,7 @@ class Follower:
         except SpoolGone as gone:
             if self._presence is not None:
                 log.error("%s; waiting for it", gone)
+                self._is_away = True
             self._presence = None
             self._stack.close()
             return
@@ -111,6 +113,9 @@ class Follower:
             on_scan=lambda: self._call(self._look_at_all),
         )
         self._stack.enter_context(watch)
+        if self._is_away:
+            log.info("the spool %s is there again, and watched", self._spool.root)
+            self._is_away = False
 
     def close_streams(self) -> None:
         """End every stream now, and each that is opened from now on."""

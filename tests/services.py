@@ -58,6 +58,11 @@ def stop(process: subprocess.Popen[bytes]) -> int:
         raise
 
 
+def log_of(process: subprocess.Popen[bytes]) -> str:
+    """What a service has logged so far, wherever its spool lies by now."""
+    return Path(f"/proc/{process.pid}/fd/2").read_text()
+
+
 def start_daemon(
     spool: Spool, *arguments: str, slot: str = "0", log: Path | None = None
 ) -> subprocess.Popen[bytes]:

@@ -19,7 +19,7 @@ from spool.records import publish_record
 from spool.settings import DiskSettings, Settings
 from spool.states import Status, scan
 from tests.daemon.slots import record_of, running_slot, submit
-from tests.services import running_daemon, wait_for
+from tests.services import log_of, running_daemon, wait_for
 from tests.spool.samples import completed, publish_pictures, queue_job
 
 
@@ -115,7 +115,7 @@ def test_genzod_goes_on_when_its_spool_comes_back(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     with running_daemon(spool) as process:
         spool.root.rename(elsewhere)
-        time.sleep(1)
+        wait_for(lambda: "waiting for it" in log_of(process), what="the log to say so")
         elsewhere.rename(spool.root)
         first = submit(spool)
         assert record_of(spool, first).status is Status.COMPLETED

@@ -196,8 +196,7 @@ def test_it_serves_and_watches_another_spool_that_comes_in_place_of_the_first(
     assert running.client.get("/healthz").status_code == 200
     report(Spool.create(spool.root))
     daemon = StandIn(spool)
-    # It looks every two seconds whether there is a spool again.
-    time.sleep(3)
+    wait_for(lambda: "is there again" in running.log_text(), what="the new spool to be watched")
     job_id = running.submit()
     with running.listen(job_id) as events:
         delays = []

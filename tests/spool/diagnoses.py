@@ -15,6 +15,7 @@ from spool.diagnosis import diagnose
 from spool.layout import Spool
 from spool.locks import lock
 from spool.settings import Settings
+from tests.services import wait_for
 from tests.spool.processes import child
 from tests.spool.samples import claim_job, report
 
@@ -40,7 +41,7 @@ def _hold(spool: Spool, name: str) -> None:
     held = lock(spool, name)
     held.acquire()
     (spool.root.parent / f"{name}-is-held").touch()
-    time.sleep(60)
+    time.sleep(60)  # or until it is killed
     held.release()
 
 
@@ -48,8 +49,7 @@ def _hold(spool: Spool, name: str) -> None:
 def held(spool: Spool, name: str) -> Iterator[None]:
     """While another process holds a lock."""
     with child(_hold, spool, name):
-        while not (spool.root.parent / f"{name}-is-held").exists():
-            time.sleep(0.01)
+        wait_for((spool.root.parent / f"{name}-is-held").exists, what=f"{name} to be held")
         yield
 
 
