@@ -93,6 +93,13 @@ def told(events: list[Event]) -> list[Told]:
     return [(e.id, e.data["status"], e.data["step"]) for e in events[first:]]
 
 
+def places(events: list[Event]) -> list[int | None]:
+    """The places in the queue that were told; none of these events has an id."""
+    waiting = [event for event in events if event.data["status"] == Status.QUEUED]
+    assert all(event.id is None for event in waiting)
+    return [event.data["queue_position"] for event in waiting]
+
+
 def written(spool: Spool, job_id: str) -> list[Told]:
     """The whole sequence of the job, as its sidecar has it, with the end's own id."""
     lines = read_events(spool.events(job_id))
@@ -180,6 +187,74 @@ def test_a_daemon_that_dies_too_is_told_of_with_every_step_of_both_starts(mortal
 
     follow(clients, story)
     require_the_whole(clients, written(mortal.spool, job_id))
+
+
+def test_who_waited_when_the_server_died_is_told_the_place_of_now_and_then_everything(
+    mortal: Mortal,
+) -> None:
+    ahead, job_id = mortal.served.submit(), mortal.served.submit(steps=STEPS)
+    clients = mortal.listeners(job_id)
+
+    def story() -> None:
+        mortal.kill()
+        mortal.daemon.render(ahead)
+        mortal.start()
+        services.wait_for(lambda: all(places(client.events) == [2, 1] for client in clients))
+        run = mortal.daemon.begin(job_id)
+        rendered(run, range(STEPS + 1))
+        run.complete()
+
+    follow(clients, story)
+    for client in clients:
+        assert client.connections >= 2
+        assert told(client.events) == written(mortal.spool, job_id)
+
+
+def test_who_waited_while_the_job_began_is_told_the_step_of_now_and_every_one_behind_it(
+    mortal: Mortal,
+) -> None:
+    job_id = mortal.served.submit(steps=STEPS)
+    clients = mortal.listeners(job_id)
+
+    def story() -> None:
+        mortal.kill()
+        run = mortal.daemon.begin(job_id)
+        rendered(run, range(10), 0)
+        mortal.start()
+        services.wait_for(lambda: all(client.events[-1].data["step"] == 9 for client in clients))
+        rendered(run, range(10, STEPS + 1))
+        run.complete()
+
+    follow(clients, story)
+    whole = written(mortal.spool, job_id)
+    begin = next(n for n, line in enumerate(whole) if line[2] == 9)
+    for client in clients:
+        assert places(client.events) == [1]
+        assert told(client.events) == whole[begin:]
+
+
+def test_who_waits_again_keeps_the_place_in_the_sequence_though_waiting_has_no_id(
+    mortal: Mortal,
+) -> None:
+    job_id = mortal.served.submit(steps=STEPS)
+    clients = mortal.listeners(job_id)
+
+    def story() -> None:
+        first = mortal.daemon.begin(job_id)
+        rendered(first, range(10))
+        first.put_back()
+        services.wait_for(lambda: all(c.events[-1].data["status"] == "queued" for c in clients))
+        mortal.kill()
+        mortal.start()
+        services.wait_for(lambda: all(places(client.events) == [1, 1, 1] for client in clients))
+        again = mortal.daemon.begin(job_id)
+        rendered(again, range(STEPS + 1))
+        again.complete()
+
+    follow(clients, story)
+    for client in clients:
+        numbered = [event for event in told(client.events) if event[0] is not None]
+        assert numbered == written(mortal.spool, job_id)
 
 
 def test_a_held_job_is_told_once_and_its_release_goes_on_from_there(mortal: Mortal) -> None:
