@@ -14,8 +14,8 @@ from tests.page.darkroom import SMALL, Darkroom
 @pytest.mark.parametrize(
     ("locale", "span", "cancel"),
     [
-        ("en-GB", r"about [\d,.]+ (secs?|mins?|hrs?)\b", "Cancel: {prompt}"),
-        ("ja-JP", r"約 [\d,.]+ (秒|分|時間)", "取り消す: {prompt}"),
+        ("en-GB", r"about\s[\d,.]+\s(secs?|mins?|hrs?)\b", "Cancel: {prompt}"),
+        ("ja-JP", r"約\s[\d,.]+\s(秒|分|時間)", "取り消す: {prompt}"),
     ],
 )
 def test_a_running_job_and_a_waiting_one_say_when_they_will_be_done(

@@ -3,6 +3,7 @@
 import { byId } from "./elements.js";
 
 const CALM_MS = 600;
+const HEARD_CHARS = 400;
 let timer = 0;
 
 /** Say `text` when it has been quiet for a moment; a later word replaces an earlier one. */
@@ -11,6 +12,6 @@ export function announce(text) {
   timer = setTimeout(() => {
     // Behind an open dialog nothing is read out.
     const viewer = byId("viewer").open;
-    byId(viewer ? "viewer-announcer" : "announcer").textContent = text;
+    byId(viewer ? "viewer-announcer" : "announcer").textContent = text.slice(0, HEARD_CHARS);
   }, CALM_MS);
 }

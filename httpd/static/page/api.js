@@ -3,7 +3,9 @@
  * answer, "back" when it does again, "login" when it wants a token.
  */
 
-const TIMEOUT_MS = 20000;
+const HEAD_MS = 20000;
+/** A page of the gallery may be megabytes, and the network slow. */
+const BODY_MS = 120000;
 const GATEWAY_FAULTS = new Set([502, 504]);
 
 export const link = new EventTarget();
@@ -34,7 +36,7 @@ export function isAnswer(error) {
 
 /** The JSON at `path`. Throws Refusal or Unreachable. */
 export async function get(path) {
-  return (await ask("GET", path)).json();
+  return read(await ask("GET", path));
 }
 
 /** Send `body` as JSON; the JSON of the answer, null if it has none. */
@@ -43,7 +45,7 @@ export async function post(path, body, headers = {}) {
     "Content-Type": "application/json",
     ...headers,
   });
-  return answer.status === 204 ? null : answer.json();
+  return answer.status === 204 ? null : read(answer);
 }
 
 /** Remove what is at `path`. */
@@ -61,6 +63,16 @@ export async function ask(method, path, body, headers) {
   throw new Refusal(answer.status, problem, Number.isNaN(retry) ? null : retry);
 }
 
+/** The JSON of an answer. Throws Unreachable if it broke off, or came from somebody else. */
+export async function read(answer) {
+  try {
+    return await answer.json();
+  } catch (error) {
+    noteLost();
+    throw new Unreachable(String(error));
+  }
+}
+
 /** Say that the server did not answer somebody, such as an event stream. */
 export function noteLost() {
   if (!isLost) link.dispatchEvent(new Event("lost"));
@@ -68,14 +80,19 @@ export function noteLost() {
 }
 
 async function send(method, path, body, headers) {
+  const patience = new AbortController();
+  const { signal } = patience;
+  let timer = setTimeout(() => patience.abort(), HEAD_MS);
   let answer;
   try {
-    const signal = AbortSignal.timeout(TIMEOUT_MS);
     answer = await fetch(path, { method, body, headers, signal, cache: "no-cache" });
   } catch (error) {
     noteLost();
     throw new Unreachable(String(error));
+  } finally {
+    clearTimeout(timer);
   }
+  timer = setTimeout(() => patience.abort(), BODY_MS);
   if (GATEWAY_FAULTS.has(answer.status)) {
     noteLost();
     throw new Unreachable(`HTTP ${answer.status}`);

@@ -140,7 +140,7 @@ class InstantControl extends Control {
 /** A prompt: as tall as its text. */
 export class TextControl extends Control {
   constructor(field, { rows, placeholder = "" }) {
-    super(field, element("textarea", { rows, placeholder, spellcheck: false, lang: "" }));
+    super(field, element("textarea", { rows, placeholder, spellcheck: false, lang: "", dir: "auto" }));
   }
 
   value() {

@@ -25,10 +25,14 @@ export function formatSeconds(seconds) {
   return joined([whole / 3600, "hour"], [(whole % 3600) / 60, "minute"]);
 }
 
-/** When a job will be done, such as "about 2 min"; nothing where nothing is known. */
+/**
+ * When a job will be done, such as "about 2 min", in one piece; nothing where nothing is known.
+ * From two minutes on nobody knows it to the second.
+ */
 export function formatEta(seconds) {
   if (typeof seconds !== "number") return "";
-  return say("about", { span: formatSeconds(Math.max(1, Math.round(seconds))) });
+  const known = seconds < 120 ? Math.max(1, Math.round(seconds)) : 60 * Math.round(seconds / 60);
+  return say("about", { span: formatSeconds(known) }).replaceAll(" ", "\u00a0");
 }
 
 function joined(...parts) {

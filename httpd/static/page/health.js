@@ -1,6 +1,6 @@
 /** Whether jobs are rendered now, said in one line, and in a sentence when they are not. */
 
-import { Refusal, ask, link } from "./api.js";
+import { Refusal, ask, link, read } from "./api.js";
 import { byId, tell } from "./elements.js";
 import { say } from "./words.js";
 
@@ -25,15 +25,15 @@ export class Health {
     clearTimeout(this.timer);
     if (document.hidden) return;
     this.#again(RETRY_MS);
-    let answer;
+    let answer, info;
     try {
       answer = await ask("GET", "/api/info");
+      info = await read(answer);
     } catch (error) {
       if (error instanceof Refusal) this.#say("absent", say("serverNotReady"), error.message);
       return;
     }
     this.#again(LOOK_MS);
-    const info = await answer.json();
     this.#show(info, new Date(answer.headers.get("Date") ?? Date.now()));
     this.onInfo(info);
   }

@@ -2,7 +2,7 @@
 
 import { byId, element, tell } from "./elements.js";
 import { formatEta } from "./formats.js";
-import { say } from "./words.js";
+import { quoted, say } from "./words.js";
 
 const WAITING_SHOWN = 6;
 
@@ -62,7 +62,7 @@ class Card {
       element(
         "div",
         { className: "card-text" },
-        element("p", { className: "prompt", textContent: prompt }),
+        element("p", { className: "prompt", textContent: prompt, dir: "auto" }),
         this.progress,
         this.facts,
         this.fault,
@@ -132,7 +132,12 @@ class Line {
       "li",
       {},
       this.place,
-      element("span", { className: "line-prompt", textContent: prompt, title: prompt }),
+      element("span", {
+        className: "line-prompt",
+        textContent: prompt,
+        title: quoted(prompt),
+        dir: "auto",
+      }),
       this.facts,
       element("button", {
         type: "button",

@@ -4,6 +4,12 @@ import { byId, element } from "./elements.js";
 import { formatInstant, formatNumber, formatSeconds } from "./formats.js";
 import { knows, say } from "./words.js";
 
+// Where all of a prompt is not in sight, the keyboard scrolls it.
+new ResizeObserver(([{ target }]) => {
+  if (target.scrollHeight > target.clientHeight) target.tabIndex = 0;
+  else target.removeAttribute("tabindex");
+}).observe(byId("sheet-prompt"));
+
 const NOT_LISTED = new Set(["prompt", "width", "height"]);
 
 /** Show what `picture` was made from; null while that is not known. */

@@ -30,8 +30,8 @@ export class Tile {
 
   /** Name it by its prompt. */
   name(picture) {
-    const prompt = String(picture.metadata.prompt ?? picture.filename);
-    const short = prompt.slice(0, SHOWN_CHARS);
+    const prompt = String(picture.metadata.prompt ?? "").replace(/\s+/g, " ").trim();
+    const short = prompt.slice(0, SHOWN_CHARS) || picture.filename;
     if (this.image.alt !== short) this.image.alt = short;
   }
 

@@ -4,6 +4,10 @@ import { english } from "./english.js";
 import { japanese } from "./japanese.js";
 
 const TABLES = { en: english, ja: japanese };
+/** So much of a prompt or a reason stands in a sentence of ours. */
+const QUOTED_CHARS = 300;
+/** Characters that turn the direction of what stands behind them, our own words included. */
+const TURNS = /[\u202a-\u202e\u2066-\u2069]/g;
 
 /** The first of the languages that the reader prefers in which there are words, such as "en-GB". */
 export const locale = navigator.languages.find((tag) => shortOf(tag) in TABLES) ?? "en";
@@ -41,7 +45,13 @@ export function translate(root) {
 }
 
 function shown(value) {
-  return typeof value === "number" ? number.format(value) : String(value);
+  return typeof value === "number" ? number.format(value) : quoted(String(value));
+}
+
+/** What others wrote, cut and without turns, as it may stand among our own words. */
+export function quoted(written) {
+  const text = written.replace(TURNS, "");
+  return text.length > QUOTED_CHARS ? `${text.slice(0, QUOTED_CHARS)}…` : text;
 }
 
 function shortOf(tag) {
