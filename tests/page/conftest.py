@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -56,14 +55,6 @@ def visit(browser: Browser, darkroom: Darkroom) -> Iterator[Visitor]:
     yield opened
     for visited in visits:
         visited.close()
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A browser on a busy machine may lose a click; what fails twice is at fault itself."""
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.is_relative_to(here):
-            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 @pytest.fixture

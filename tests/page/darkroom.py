@@ -80,6 +80,10 @@ class Darkroom:
         wait_for(lambda: self._is_done(job_id), seconds=READY_SECONDS, what=job_id)
         return job_id
 
-    def _is_done(self, job_id: str) -> bool:
+    def status(self, job_id: str) -> Status | None:
+        """What the spool says of a job; None if it knows none of the name."""
         view = job_view(self.spool, job_id)
-        return view is not None and view.status is Status.COMPLETED
+        return None if view is None else view.status
+
+    def _is_done(self, job_id: str) -> bool:
+        return self.status(job_id) is Status.COMPLETED

@@ -7,6 +7,7 @@ import { byId, element, tell } from "./elements.js";
 import { Follow } from "./follow.js";
 import { Grid } from "./grid.js";
 import { keepHere, recallHere } from "./memory.js";
+import { settle } from "./stillness.js";
 import { say } from "./words.js";
 
 const SEARCH_MS = 250;
@@ -232,6 +233,8 @@ export class Gallery {
       if (!(await this.more())) return;
     }
     this.grid.restore(anchor);
+    // A notice that has just appeared is made up for already.
+    settle();
     this.grid.draw();
   }
 }

@@ -4,6 +4,7 @@ import { announce } from "./announcer.js";
 import { Refusal, get, isAnswer, link, remove } from "./api.js";
 import { Follow } from "./follow.js";
 import { QueueView } from "./queue.js";
+import { onceReleased } from "./stillness.js";
 import { say } from "./words.js";
 
 const LISTED = 30;
@@ -21,6 +22,7 @@ export class Jobs {
     this.follow = null;
     this.timer = 0;
     this.isAsking = false;
+    this.draw = () => this.view.show([...this.jobs.values()], this.live);
     this.view = new QueueView({
       onCancel: (id) => this.#cancel(id),
       onDismiss: (id) => this.#forget(id),
@@ -150,6 +152,6 @@ export class Jobs {
   }
 
   #show() {
-    this.view.show([...this.jobs.values()], this.live);
+    onceReleased(this.draw);
   }
 }

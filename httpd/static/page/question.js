@@ -12,9 +12,17 @@ export function confirmed({ text, yes, no }) {
   byId("question-text").textContent = text;
   byId("question-yes").textContent = yes;
   byId("question-no").textContent = no;
-  dialog.returnValue = "no";
   dialog.showModal();
   return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+    const asked = new AbortController();
+    const { signal } = asked;
+    const answer = (isYes) => {
+      asked.abort();
+      resolve(isYes);
+    };
+    const onSubmit = ({ submitter }) => answer(submitter?.value === "yes");
+    dialog.addEventListener("submit", onSubmit, { signal });
+    // A close comes late, and may be that of the question before.
+    dialog.addEventListener("close", () => dialog.open || answer(false), { signal });
   });
 }
