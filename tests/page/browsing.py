@@ -38,7 +38,7 @@ class Visit:
     def close(self) -> None:
         """End the visit. Raises AssertionError if the page did what it must not."""
         self._context.close()
-        assert self._faults == []
+        assert not self._faults, self._faults
 
     def _on_console(self, message: ConsoleMessage) -> None:
         # Violations of the policy are errors of the console too.

@@ -1,4 +1,4 @@
-"""A click is for what stood under it when it began, and an answer for the question it was given to."""
+"""A click is for what stood under it when it began; an answer, for the question it was given to."""
 
 from __future__ import annotations
 
