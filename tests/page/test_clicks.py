@@ -35,7 +35,7 @@ def counter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Darkroom]:
         yield room
 
 
-def test_what_is_pressed_does_not_move_away(visit: Visitor, counter: Darkroom) -> None:
+def test_what_is_pressed_does_not_move_away(counter: Darkroom, visit: Visitor) -> None:
     first, behind = counter.post("the first job"), counter.post("the job behind it")
     page = visit(port=counter.port)
     button = page.get_by_role("button", name="Cancel: the job behind it")

@@ -10,6 +10,9 @@ from tests.page.browsing import field, submit, tile
 from tests.page.conftest import Visitor
 from tests.page.darkroom import Darkroom
 
+RENDERING_MS = 180_000
+"""A large picture, on a machine that is busy with other things."""
+
 
 def test_a_picture_forms_before_ones_eyes_and_arrives_in_every_window(
     page: Page, visit: Visitor
@@ -17,7 +20,7 @@ def test_a_picture_forms_before_ones_eyes_and_arrives_in_every_window(
     elsewhere = visit()
     expect(tile(elsewhere, "a red circle on a white background")).to_be_visible()
     prompt = "a yellow star above a green triangle on a black background"
-    field(page, "Steps").fill("60")
+    field(page, "Steps").fill("30")
     submit(page, prompt)
     preview = page.get_by_role("img", name=f"Preview of {prompt}")
     expect(preview).to_be_visible()
@@ -27,7 +30,7 @@ def test_a_picture_forms_before_ones_eyes_and_arrives_in_every_window(
     expect(preview).not_to_have_attribute("src", first)
     progress = page.get_by_role("progressbar", name=f"Progress of {prompt}")
     assert float(progress.get_attribute("value") or 0) > 0
-    expect(tile(page, prompt)).to_be_visible()
+    expect(tile(page, prompt)).to_be_visible(timeout=RENDERING_MS)
     expect(tile(elsewhere, prompt)).to_be_visible()
     expect(preview).to_be_hidden()
 
