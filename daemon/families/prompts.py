@@ -103,14 +103,19 @@ def emphasised(states: torch.Tensor, weights: Sequence[float]) -> torch.Tensor:
     """Hidden states (1, tokens, features), each token's times its weight, their mean restored.
 
     The source is A1111's emphasis "Original": z times w, then times the mean of z before over
-    the mean after, taken over all tokens and features. Computed in float32, so that nothing
-    overflows in between; the result has the states' dtype.
+    the mean after, taken over all tokens and features. Where tokens' means have one sign, that
+    quotient lies between 1 / max(w) and 1 / min(w); where they cancel each other out it may be
+    anything, and is held there. Computed in float32, so that nothing overflows in between; the
+    result has the states' dtype.
     """
     if all(weight == 1.0 for weight in weights):
         return states
     before = states.float()
     after = before * torch.tensor(weights, device=states.device).view(1, -1, 1)
-    return (after * (before.mean() / after.mean())).to(states.dtype)
+    restored = before.mean() / after.mean()
+    if min(weights) > 0:
+        restored = restored.clamp(1 / max(weights), 1 / min(weights))
+    return (after * restored).to(states.dtype)
 
 
 def _conditioning(

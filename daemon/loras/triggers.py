@@ -20,7 +20,8 @@ def effective_prompt(job: ResolvedJob, triggers: Triggers) -> str:
     """The job's prompt with `, (trigger:weight)` behind it for each LoRA, in A1111's syntax.
 
     `triggers` has each LoRA's trigger words by its id, of which the first is its trigger. One is
-    left out at trigger weight 0, and where the prompt has it already, as whole words in any case.
+    left out at weight 0 or trigger weight 0, and where the prompt has it already, as whole words
+    in any case.
     """
     return _with_triggers(job, triggers, lambda words, w: f"({_escaped(words)}:{w})")
 
@@ -38,7 +39,7 @@ def _with_triggers(job: ResolvedJob, triggers: Triggers, spelled: Callable[[str,
     for lora in job.loras:
         words = plain(next(iter(triggers.get(lora.id, ())), ""))
         weight = f"{lora.trigger_weight:.4f}".rstrip("0").rstrip(".")
-        if not words or weight == "0" or _says(prompt, words):
+        if not words or lora.weight == 0 or weight == "0" or _says(prompt, words):
             continue
         separator = ", " if prompt.strip() else ""
         prompt = f"{prompt}{separator}{spelled(words, weight)}"

@@ -53,5 +53,11 @@ def test_the_trigger_has_its_weight(weight: float, effective: str) -> None:
     assert prompted("a", "ink", weight=weight) == effective
 
 
+def test_a_lora_of_weight_0_adds_no_trigger() -> None:
+    silent, heard = (LoraRequest(id=str(number), weight=number) for number in (0, 1))
+    wanted = job(prompt="a", loras=(silent, heard))
+    assert effective_prompt(wanted, {"0": ("ink",), "1": ("wash",)}) == "a, (wash:0.5)"
+
+
 def test_a_prompt_without_loras_stays_as_it_is() -> None:
     assert effective_prompt(job(prompt=" a (cat) "), {}) == " a (cat) "

@@ -166,6 +166,19 @@ def test_the_mean_is_restored_after_weighting(dtype: torch.dtype) -> None:
     assert emphasised(states, [1.0] * 77) is states
 
 
+@pytest.mark.parametrize(("weight", "least", "most"), [(1.5, 1 / 1.5, 1.0), (0.5, 1.0, 2.0)])
+def test_states_whose_means_cancel_each_other_out_are_neither_blown_up_nor_turned_around(
+    weight: float, least: float, most: float
+) -> None:
+    states = torch.ones(1, 77, 8)
+    states[:, ::2] = -1
+    states[:, 0] = 0.5  # the mean is 0.5 / 77; weighting the third token makes it 0, or twice that
+    found = emphasised(states, [1.0, 1.0, weight, *[1.0] * 74])
+    scales = found[0, 3:] / states[0, 3:]
+    assert scales.min() >= least - 1e-6
+    assert scales.max() <= most + 1e-6
+
+
 def test_weights_count_in_every_chunk(prompts: SdxlPrompts) -> None:
     plain = prompts.condition("red cat " * 60, None, guided=False)["prompt_embeds"]
     text = "red cat " * 40 + "(red cat:1.5) " + "red cat " * 19
