@@ -20,8 +20,9 @@ class Muon(torch.optim.Optimizer):
     """For weights of two and more dimensions, seen as (outputs, the rest).
 
     Jordan et al. 2024 (kellerjordan.github.io/posts/muon), with the update's scale of Liu et al.
-    2025 (arXiv:2502.16982): as large as AdamW's, so both take the same learning rate. In 200 steps
-    from the same weights it reached a validation loss of 0.1462 where AdamW had 0.1487.
+    2025 (arXiv:2502.16982): as large as AdamW's, so both take the same learning rate. That it is
+    better here is weakly shown: in one run each of 200 steps from the same weights its validation
+    loss was 0.1462, AdamW's 0.1487, at one learning rate and without a repetition.
     """
 
     def __init__(self, parameters: list[nn.Parameter], lr: float, weight_decay: float = 0.01):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from daemon import libraries
+from daemon.families.prompts import emphasised
 
 PARTS = ("unet", "text_encoder", "text_encoder_2")
 TIME_WIDTH = 16
@@ -25,10 +26,6 @@ class Architecture:
     top_attention: bool = True
     text_widths: tuple[int, int] = (64, 96)
     text_layers: tuple[int, int] = (4, 4)
-
-
-FIRST_RUN = Architecture(top_attention=False, text_layers=(2, 3))
-"""The folder that a two hours' training on two cores left behind."""
 
 
 @dataclass(slots=True)
@@ -55,11 +52,23 @@ class Network:
             part.to(device)
         return self
 
-    def encode(self, ids: Tensor, ids_2: Tensor) -> tuple[Tensor, Tensor]:
-        """Per token (batch, 77, sum of text widths) and pooled, as SDXL takes them."""
+    def encode(
+        self, ids: Tensor, ids_2: Tensor, weights: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Per token (batch, 77, sum of text widths) and pooled, as SDXL takes them.
+
+        `weights` (batch, 77) are the tokens', as of a prompt with weights.
+        """
         one = self.text_encoder(ids, output_hidden_states=True)
         two = self.text_encoder_2(ids_2, output_hidden_states=True)
-        return torch.cat([one.hidden_states[-2], two.hidden_states[-2]], -1), two.text_embeds
+        states = [one.hidden_states[-2], two.hidden_states[-2]]
+        if weights is not None:
+            rows = weights.tolist()
+            states = [
+                torch.cat([emphasised(row[None], w) for row, w in zip(state, rows, strict=True)])
+                for state in states
+            ]
+        return torch.cat(states, -1), two.text_embeds
 
     def predict(
         self, noisy: Tensor, timesteps: Tensor, text: tuple[Tensor, Tensor], sizes: Tensor

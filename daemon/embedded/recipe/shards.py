@@ -1,7 +1,8 @@
 """Scenes drawn, encoded and tokenised once: shards on disk, whole in the device's memory.
 
 A shard is a safetensors file of scenes of one size: `latents` (n, 4, h/8, w/8) half precision,
-`ids` and `ids_2` (n, 77) int16. Its number alone decides what is in it.
+`ids` and `ids_2` (n, 77) int16, and in a style's also `weights` (n, 77). Its number alone decides
+what is in it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from daemon.embedded.recipe.styles import Style, drawn_and_told
+from daemon.families.chunks import Chunker
+from daemon.families.weighting import parse
 
 Size = tuple[int, int]
 """Width and height in pixels."""
@@ -54,6 +57,8 @@ class Encoded:
     latents: Tensor
     ids: Tensor
     ids_2: Tensor
+    weights: Tensor | None = None
+    """What each token weighs, (n, 77), where not all weigh 1."""
 
     def __len__(self) -> int:
         return len(self.latents)
@@ -86,12 +91,9 @@ def load_shards(folder: Path, plan: Plan, device: torch.device) -> list[Encoded]
     for number in range(plan.shards):
         groups.setdefault(plan.size(number), []).append(load_file(_path(folder, number)))
     return [
-        Encoded(size, *(torch.cat([one[key] for one in some]).to(device) for key in KEYS))
+        Encoded(size, **{key: torch.cat([one[key] for one in some]).to(device) for key in some[0]})
         for size, some in groups.items()
     ]
-
-
-KEYS = ("latents", "ids", "ids_2")
 
 
 def tokenise(tokenizers: tuple[Any, Any], captions: Sequence[str]) -> tuple[Tensor, Tensor]:
@@ -106,6 +108,20 @@ def tokenise(tokenizers: tuple[Any, Any], captions: Sequence[str]) -> tuple[Tens
         for tokenizer in tokenizers
     )
     return one, two
+
+
+def tokenise_weighted(tokenizers: tuple[Any, Any], captions: Sequence[str]) -> dict[str, Tensor]:
+    """Ids of captions with weights in A1111's syntax, as genzo reads them, and their weights."""
+    prompts = [parse(caption).sections for caption in captions]
+    one, two = (
+        [chunker.cut(prompt)[0] for prompt in prompts]
+        for chunker in (Chunker(tokenizer) for tokenizer in tokenizers)
+    )
+    return {
+        "ids": torch.tensor([chunk.ids for chunk in one], dtype=torch.int16),
+        "ids_2": torch.tensor([chunk.ids for chunk in two], dtype=torch.int16),
+        "weights": torch.tensor([chunk.weights for chunk in one]),
+    }
 
 
 def _encode(
@@ -126,8 +142,11 @@ def _encode(
     for some in _batches(made):
         captions += [caption for _, caption in some]
         latents.append(_latents(autoencoder, [picture for picture, _ in some]))
+    encoded = {"latents": torch.cat(latents).contiguous()}
+    if plan.style is not None:
+        return encoded | tokenise_weighted(tokenizers, captions)
     ids, ids_2 = tokenise(tokenizers, captions)
-    return {"latents": torch.cat(latents).contiguous(), "ids": ids, "ids_2": ids_2}
+    return encoded | {"ids": ids, "ids_2": ids_2}
 
 
 def _batches(made: Iterator[tuple[Any, str]]) -> Iterator[list[tuple[Any, str]]]:

@@ -47,12 +47,13 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Latents (b, 4, h, w), ids (b, 77) twice, SDXL's size conditions (b, 6)."""
+    """Latents (b, 4, h, w), ids (b, 77) twice, SDXL's size conditions (b, 6), words' weights."""
 
     latents: Tensor
     ids: Tensor
     ids_2: Tensor
     sizes: Tensor
+    weights: Tensor | None
 
 
 Report = Callable[[int, float], None]
@@ -102,15 +103,18 @@ def velocity_error(
     """The mean squared error of the predicted velocity, at drawn noise and timesteps."""
     number, latents = len(batch.latents), batch.latents.float()
     no_caption, no_text = draw_drops(number, generator)
-    ids = (
+    ids, ids_2 = (
         torch.where(no_caption[:, None], nothing, some).long()
         for nothing, some in zip(empty, (batch.ids, batch.ids_2), strict=True)
     )
+    weights = batch.weights
+    if weights is not None:
+        weights = torch.where(no_caption[:, None], 1.0, weights)
     noise = torch.randn(latents.shape, generator=generator, device=latents.device)
     timesteps = draw_timesteps(number, generator)
     noisy, velocity = noised(latents, noise, timesteps)
     with torch.autocast(latents.device.type, torch.bfloat16):
-        tokens, pooled = network.encode(*ids)
+        tokens, pooled = network.encode(ids, ids_2, weights)
         kept = (~no_text).to(tokens.dtype)[:, None]
         text = tokens * kept[:, None], pooled * kept
         predicted = network.predict(noisy, timesteps, text, batch.sizes)
@@ -130,6 +134,7 @@ def batch_at(data: Sequence[Encoded], settings: Settings, step: int, generator: 
         shown.ids[chosen],
         shown.ids_2[chosen],
         _sizes(shown, len(chosen), generator),
+        None if shown.weights is None else shown.weights[chosen],
     )
 
 
