@@ -14,7 +14,7 @@ or from another machine, once or from cron (nothing runs twice):
   rsync -rt --omit-dir-times jobs/ {user}@{host}:{incoming}/
   */5 * * * *  rsync -rt --omit-dir-times jobs/ {user}@{host}:{incoming}/
 A key that can do nothing but drop jobs; in ~/.ssh/authorized_keys of a member of the group:
-  command="rrsync -wo {incoming}",restrict ssh-ed25519 AAAA…
+  command="rrsync -wo -no-lock {incoming}",restrict ssh-ed25519 AAAA…
   rsync -rt --omit-dir-times jobs/ {user}@{host}:
 Results: rsync -a {user}@{host}:{outgoing}/ results/
 Watch:   genzo queue · genzo watch ID · {journal} -f -u 'genzod@*' · http://{address}/

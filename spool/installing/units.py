@@ -53,7 +53,8 @@ def _fitted(text: str, place: Place, http: settings.HttpSettings) -> str:
         text = _LISTEN.sub(f"ListenStream={host}:{http.port}\n", text)
     if place.is_user:
         text = _SANDBOX.sub("NoNewPrivileges=true\n\n", text)
-        text = re.sub(r"^(User|Group)=.*\n", "", text, flags=re.MULTILINE)
+        # A user has a home already, with the configuration in it.
+        text = re.sub(r"^(User|Group|Environment=HOME)=.*\n", "", text, flags=re.MULTILINE)
         text = text.replace("WantedBy=multi-user.target", "WantedBy=default.target")
     return f"# Written by genzo {VERSION} (genzo install).\n{text}"
 

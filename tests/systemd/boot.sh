@@ -1,11 +1,12 @@
 #!/bin/bash
 # Boots a real systemd in namespaces of its own, on a copy of this machine that forgets everything.
 #
-#   boot.sh BASE VENV TREE      as root; becomes PID 1's parent and ends with it
+#   boot.sh BASE VENV WHEELS    as root; becomes PID 1's parent and ends with it
 #
 # BASE is an empty folder in which the copy's layers are mounted; VENV is a virtual environment,
-# which appears in the copy as /opt/genzo, and TREE the sources that it uses, as /opt/genzo/src.
-# Writes go to memory. The network is a loopback interface of its own.
+# whose packages but genzo appear in the copy as /opt/packages and whose interpreter as /opt/python;
+# the folder WHEELS appears as /srv/wheels. Writes go to memory. The network is a loopback interface
+# of its own.
 set -euo pipefail
 
 if [ "${1:-}" != inside ]; then
@@ -14,12 +15,12 @@ if [ "${1:-}" != inside ]; then
     bash "$0" inside "$@"
 fi
 shift
-base=$1 venv=$2 tree=$3
+base=$1 venv=$2 wheels=$3
 root=$base/root
 python=$(basename "$(echo "$venv"/lib/python3*)")
 
 mount -t tmpfs -o size=4g,mode=755 tmpfs "$base"
-mkdir -p "$base"/{upper,scratch,packages} "$root"
+mkdir -p "$base"/{upper,scratch,packages,scratch2} "$root"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$base/upper,workdir=$base/scratch" "$root"
 
 mount -t tmpfs -o mode=755 tmpfs "$root/run"
@@ -40,40 +41,36 @@ ln -s pts/ptmx "$root/dev/ptmx"
 ln -s /proc/self/fd "$root/dev/fd"
 mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
 
-# The environment's packages, but with the sources in a place that a sandboxed service can see.
-mkdir -p "$root/opt/genzo/bin" "$root/opt/genzo/src" "$root/opt/genzo/lib/$python/site-packages"
-echo /opt/genzo/src >"$base/packages/_editable_impl_genzo.pth"
-mount -t overlay overlay -o "ro,lowerdir=$base/packages:$venv/lib/$python/site-packages" \
-  "$root/opt/genzo/lib/$python/site-packages"
-mount --bind "$tree" "$root/opt/genzo/src"
-mount -o remount,ro,bind "$root/opt/genzo/src"
+# The environment's packages; genzo itself is installed in the copy.
+mkdir -p "$root/opt/packages"
+mount -t overlay overlay -o "lowerdir=$venv/lib/$python/site-packages,upperdir=$base/packages,workdir=$base/scratch2" \
+  "$root/opt/packages"
+rm -rf "$root"/opt/packages/{_editable_impl_genzo.pth,genzo-*.dist-info}
+mkdir -p "$root/srv/wheels"
+mount --bind "$wheels" "$root/srv/wheels"
+mount -o remount,ro,bind "$root/srv/wheels"
 # The interpreter may lie in a home that services cannot enter.
 interpreter=$(readlink -f "$venv/bin/python")
 mkdir -p "$root/opt/python"
 mount --bind "${interpreter%/bin/*}" "$root/opt/python"
 mount -o remount,ro,bind "$root/opt/python"
-ln -s "/opt/python/bin/${interpreter##*/}" "$root/opt/genzo/bin/python"
-echo "home = /opt/python/bin" >"$root/opt/genzo/pyvenv.cfg"
 if compgen -G "$root/opt/python/lib/libpython3*.so*" >/dev/null && [ "$interpreter" != "${interpreter#/root/}" ]; then
   echo /opt/python/lib >"$root/etc/ld.so.conf.d/00-python.conf"
   chroot "$root" ldconfig
 fi
-for script in genzo genzod genzo-httpd; do
-  sed "1s|.*|#!/opt/genzo/bin/python|" "$venv/bin/$script" >"$root/opt/genzo/bin/$script"
-  chmod 755 "$root/opt/genzo/bin/$script"
-done
-
 # Nothing of this machine starts in the copy.
 rm -rf "$root"/etc/systemd/system/* "$root"/var/log/journal "$root"/etc/fstab \
   "$root"/etc/genzo "$root"/etc/{sysusers,tmpfiles}.d/genzo.conf \
   "$root"/lib/systemd/system-generators/* "$root"/lib/systemd/system/multi-user.target.wants/*
-mkdir -p "$root/etc/systemd/journald.conf.d" "$root/etc/systemd/system.conf.d"
+mkdir -p "$root"/etc/systemd/{journald.conf.d,system.conf.d,system-preset}
+echo 'disable *' >"$root/etc/systemd/system-preset/00-test.preset"
 echo uninitialized >"$root/etc/machine-id"
+echo '127.0.0.1 localhost workstation genzo.example' >"$root/etc/hosts"
 # What is under test shares the cores with the tests.
 printf '[Manager]\nDefaultEnvironment=OMP_NUM_THREADS=1\n' >"$root/etc/systemd/system.conf.d/test.conf"
 printf '[Journal]\nStorage=volatile\nRateLimitBurst=0\n' >"$root/etc/systemd/journald.conf.d/test.conf"
 for unit in systemd-udevd.service systemd-modules-load.service systemd-timesyncd.service \
-  systemd-resolved.service systemd-networkd.service systemd-logind.service \
+  systemd-resolved.service systemd-networkd.service \
   systemd-remount-fs.service systemd-sysctl.service systemd-random-seed.service \
   systemd-hwdb-update.service systemd-binfmt.service systemd-firstboot.service \
   systemd-pstore.service systemd-udev-trigger.service proc-sys-fs-binfmt_misc.automount \

@@ -1,7 +1,7 @@
 """A machine with a real systemd, booted in namespaces: a copy of this one that forgets everything.
 
-The copy sees this file system through an overlay whose upper layer is memory, has a loopback
-interface of its own, and the programs under test in /opt/genzo.
+The copy sees this file system through an overlay whose upper layer is memory, and has a loopback
+interface of its own. genzo is installed there as docs/operations.md says, from a wheel.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.services import wait_for
+from tests.systemd import manual
+from tests.systemd.wheels import build_wheels
 
 BOOT = Path(__file__).with_name("boot.sh")
-TREE = Path(__file__).parents[2]
 _SECONDS = 120.0
 POLL_SECONDS = 0.3
 """Each look starts processes, which are taken from what is looked at."""
@@ -66,11 +67,12 @@ class Machine:
         assert not check or ended.returncode == 0, (command, ended.stdout, ended.stderr)
         return ended
 
-    def sh(self, script: str, *, user: str = "root", check: bool = True) -> str:
+    def sh(
+        self, script: str, *, user: str = "root", check: bool = True, seconds: float = _SECONDS
+    ) -> str:
         """The output, standard error included, of a shell script that `user` runs."""
-        ended = self.run(
-            "runuser", "-u", user, "--", "sh", "-c", f"exec 2>&1\n{script}", check=check
-        )
+        command = ("runuser", "-u", user, "--", "sh", "-c", f"exec 2>&1\n{script}")
+        ended = self.run(*command, check=check, seconds=seconds)
         return ended.stdout.strip()
 
     def property(self, unit: str, name: str) -> str:
@@ -87,14 +89,36 @@ class Machine:
         )
 
 
+# Neither the index of packages nor the network is there: what genzo needs is in /opt/packages.
+_BEFORE = "set -e\nexport PATH=/opt/python/bin:$PATH PYTHONPATH=/opt/packages\n"
+# The old setuptools of a new environment would hide the one that torch needs.
+_AFTER = """env -u PYTHONPATH /opt/genzo/bin/pip uninstall --quiet --yes setuptools
+echo /opt/packages > "$(echo /opt/genzo/lib/python3*/site-packages)/packages.pth"
+"""
+
+
 @contextmanager
-def booted(base: Path) -> Iterator[Machine]:
-    """A machine whose layers are mounted in the empty folder `base`; gone at the end."""
+def installed(home: Path) -> Iterator[Machine]:
+    """A machine on which the manual's first commands and `genzo install` have just run."""
+    with booted(home / "layers", build_wheels(home / "wheels")) as machine:
+        commands = manual.block("python3 -m venv").text
+        machine.sh(_BEFORE + manual.offline(commands, "present") + _AFTER, seconds=300)
+        said = machine.run("genzo", "install", seconds=300)
+        assert "It works: " in said.stderr, said.stderr
+        yield machine
+
+
+@contextmanager
+def booted(base: Path, wheels: Path) -> Iterator[Machine]:
+    """A machine whose layers are mounted in the new folder `base`, with `wheels` in /srv/wheels.
+
+    It has all that genzo needs but genzo itself. It is gone at the end.
+    """
     log = base.with_suffix(".log")
     base.mkdir()
     with log.open("wb") as output:
         process = subprocess.Popen(
-            ["bash", str(BOOT), str(base), sys.prefix, str(TREE)], stdout=output, stderr=output
+            ["bash", str(BOOT), str(base), sys.prefix, str(wheels)], stdout=output, stderr=output
         )
     try:
         wait_for(lambda: _child_of(process, log), seconds=30, what="a PID namespace")

@@ -44,6 +44,7 @@ def test_the_units_of_a_user_have_neither_another_user_nor_a_sandbox(place: Plac
         assert "/opt/genzo" not in text
         assert "/var/spool/genzo" not in text
         assert "multi-user.target" not in text
+        assert "HOME=" not in text  # it is where the configuration is
         if path.suffix == ".service":
             assert "/home/me/genzo/bin/genzo" in text
 
