@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, expect
 
-PATIENCE_MS = 30_000
+PATIENCE_MS = 60_000
+PAUSE_MS = 50
 
 expect.set_options(timeout=PATIENCE_MS)
 
@@ -50,6 +52,18 @@ class Visit:
         is_ours = request.url.startswith((f"{self._origin}/", "data:", "blob:"))
         if not is_ours:
             self._faults.append(f"request to {request.url}")
+
+
+def until(page: Page, condition: Callable[[], object], *, what: str) -> None:
+    """Wait until `condition()` holds, while what the page does is still heard of.
+
+    For what no `expect` knows; raises AssertionError after `PATIENCE_MS`.
+    """
+    pauses = PATIENCE_MS // PAUSE_MS
+    while not condition():
+        assert pauses, f"waited {PATIENCE_MS} ms in vain for {what}"
+        pauses -= 1
+        page.wait_for_timeout(PAUSE_MS)
 
 
 def tiles(page: Page) -> Locator:

@@ -57,7 +57,9 @@ class Darkroom:
         log = Path(tempfile.mkstemp(suffix=".log", dir=self.spool.tmp)[1])
         options = ("--port", str(self.port), *self.options)
         self.server = start("httpd", self.spool, *options, log=log)
-        wait_for(lambda: "listening on" in log.read_text(), seconds=20, what="genzo-httpd")
+        wait_for(
+            lambda: "listening on" in log.read_text(), seconds=READY_SECONDS, what="genzo-httpd"
+        )
 
     def close_server(self) -> None:
         if self.server is not None:

@@ -45,6 +45,7 @@ def test_axe_finds_nothing(visit: Visitor, scheme: str, settings: dict[str, Any]
 def test_axe_finds_nothing_in_the_queue(visit: Visitor) -> None:
     page = visit(bypass_csp=True, reduced_motion="reduce", locale="ja-JP")
     page.locator("#field-count").fill("50")
+    page.locator("#field-steps").fill("200")
     for prompt in ("実行中", "待機中"):
         page.locator("#field-prompt").fill(prompt)
         page.locator("#submit").click()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from spool.states import Status
 from tests.httpd.stand_in import StandIn
+from tests.page.browsing import until
 from tests.page.conftest import Visitor
 from tests.page.darkroom import Darkroom
 
@@ -45,9 +46,7 @@ def test_what_is_pressed_does_not_move_away(counter: Darkroom, visit: Visitor) -
     daemon = StandIn(counter.spool)
     run = daemon.begin(first)
     run.step(1)
-    with page.expect_response("**/api/jobs?*") as answered:
-        pass
-    assert answered.value.json()["jobs"][0]["status"] == "processing"
+    until(page, lambda: _told(page) == "processing", what="the page to be told")
     expect(page.get_by_role("progressbar")).to_have_count(0)
     assert button.bounding_box() == before
     page.mouse.up()
@@ -61,3 +60,10 @@ def test_what_is_pressed_does_not_move_away(counter: Darkroom, visit: Visitor) -
 def test_each_question_has_its_own_answer(visit: Visitor, darkroom: Darkroom) -> None:
     page = visit()
     assert page.evaluate(ANSWER_TWO_QUESTIONS) == [False, True, False]
+
+
+def _told(page: Page) -> str:
+    """The state of the first job in the next answer that the page gets."""
+    with page.expect_response("**/api/jobs?*") as answered:
+        pass
+    return str(answered.value.json()["jobs"][0]["status"])

@@ -20,7 +20,8 @@ def test_a_picture_forms_before_ones_eyes_and_arrives_in_every_window(
     elsewhere = visit()
     expect(tile(elsewhere, "a red circle on a white background")).to_be_visible()
     prompt = "a yellow star above a green triangle on a black background"
-    field(page, "Steps").fill("30")
+    field(page, "Steps").fill("60")
+    field(page, "Pictures").fill("3")
     submit(page, prompt)
     preview = page.get_by_role("img", name=f"Preview of {prompt}")
     expect(preview).to_be_visible()

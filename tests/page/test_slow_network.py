@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.page.browsing import field, submit, tile, tiles
+from tests.page.browsing import field, submit, tile, tiles, until
 from tests.page.conftest import Visitor
 from tests.page.darkroom import Darkroom
 
@@ -48,8 +48,8 @@ def test_an_answer_that_breaks_off_is_asked_for_again(
 
     page.route(f"**/api/{path}", break_off_once)
     page.reload()
+    until(page, lambda: broken, what=f"a question for {path}")
     expect(tiles(page).first).to_be_visible()
     expect(page.locator("#notice")).to_be_hidden()
-    assert len(broken) == 1
     darkroom.render(f"after a broken answer of {path}", seed=5)
     expect(tile(page, f"after a broken answer of {path}")).to_be_visible()

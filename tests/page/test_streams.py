@@ -14,7 +14,7 @@ from spool import tokens
 from tests.httpd.stand_in import StandIn, report
 from tests.httpd.test_gate import write_config
 from tests.page.albums import fill
-from tests.page.browsing import submit, tiles
+from tests.page.browsing import submit, tiles, until
 from tests.page.conftest import Visitor
 from tests.page.darkroom import Darkroom
 
@@ -64,9 +64,13 @@ def test_a_page_without_a_stream_says_so_and_gets_one_when_there_is_room(
     with all_streams(narrow):
         enter(page)
         expect(pause(page)).to_be_visible()
-    # The server says when to ask again, which is half a minute later.
-    page.clock.fast_forward(30_000)
-    expect(pause(page)).to_be_hidden()
+
+    def is_over() -> bool:
+        # The server says when to ask again, which is half a minute later.
+        page.clock.fast_forward(30_000)
+        return pause(page).is_hidden()
+
+    until(page, is_over, what="a stream, once the server knows that the others are gone")
     daemon = StandIn(narrow.spool)
     submit(page, "told of at once")
     expect(page.get_by_role("button", name="Cancel: told of at once")).to_be_visible()

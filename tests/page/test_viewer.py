@@ -16,6 +16,17 @@ from tests.page.darkroom import Darkroom
 PROMPT = "a purple flower on a green meadow"
 
 
+# After `event` of the viewer, if one is named; with time for what must not happen.
+OPEN_ANOTHER = """async (event) => {
+  const dialog = document.getElementById("viewer");
+  const told = new Promise((resolve) => dialog.addEventListener(event, resolve));
+  document.getElementById("viewer-close").click();
+  if (event) await told;
+  document.querySelectorAll("#grid a")[1].click();
+  await new Promise((resolve) => setTimeout(resolve, 500));
+}"""
+
+
 @pytest.fixture
 def viewer(page: Page) -> Locator:
     """The viewer, open on the newest picture."""
@@ -124,7 +135,19 @@ def test_the_browsers_way_back_closes_it_and_a_reload_keeps_it(page: Page, viewe
     expect(page.locator("#viewer-place")).to_have_text(re.compile("^2 of"))
     page.go_back()
     expect(viewer).to_be_hidden()
-    assert "#" not in page.url
+    expect(page).to_have_url(re.compile("^[^#]*$"))
+
+
+@pytest.mark.parametrize("event", ["", "close"], ids=["at once", "on the way back"])
+def test_one_that_is_opened_while_another_closes_stays(
+    page: Page, viewer: Locator, event: str
+) -> None:
+    page.evaluate(OPEN_ANOTHER, event)
+    expect(page.locator("#viewer-place")).to_have_text(re.compile("^2 of"))
+    expect(viewer).to_be_visible()
+    page.go_back()
+    expect(viewer).to_be_hidden()
+    expect(page).to_have_url(re.compile("^[^#]*$"))
 
 
 def test_a_finger_turns_pages(visit: Visitor) -> None:

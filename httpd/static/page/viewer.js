@@ -26,6 +26,11 @@ export class Viewer {
     this.image = byId("viewer-image");
     this.item = null;
     this.picture = null;
+    /** Whether the address names a picture: from its opening until its closing is told. */
+    this.isShown = false;
+    /** Whether the browser is on its way back, and the picture that waits for its arrival. */
+    this.isLeaving = false;
+    this.next = null;
     this.#listen();
     this.#showSheet(recall("sheet", matchMedia("(min-width: 60rem)").matches));
   }
@@ -34,20 +39,19 @@ export class Viewer {
   open(index) {
     const item = this.gallery.items[index];
     if (!item) return;
-    if (!this.dialog.open) {
-      history.pushState({ isViewer: true }, "", `#${item.id}`);
-      this.dialog.showModal();
+    if (this.isLeaving) {
+      this.next = item;
+      return;
     }
-    this.#show(item);
+    if (!this.isShown) history.pushState({ isViewer: true }, "", `#${item.id}`);
+    this.#appear(item);
   }
 
   /** Show the picture that the page's address names, if the gallery has it. */
   openNamed() {
     const id = location.hash.slice(1);
     const item = id ? this.gallery.collection.known.get(id) : null;
-    if (!item) return;
-    if (!this.dialog.open) this.dialog.showModal();
-    this.#show(item);
+    if (item) this.#appear(item);
   }
 
   /** The gallery has changed: say anew where the picture stands in it. */
@@ -81,6 +85,12 @@ export class Viewer {
       onSide: (step) => this.#turn(step),
       onDown: () => this.dialog.close(),
     });
+  }
+
+  #appear(item) {
+    this.isShown = true;
+    if (!this.dialog.open) this.dialog.showModal();
+    this.#show(item);
   }
 
   async #show(item) {
@@ -185,6 +195,7 @@ export class Viewer {
     const index = items.indexOf(item);
     const next = items[index + 1] ?? items[index - 1];
     this.gallery.forget(item.id);
+    if (!this.dialog.open) return;
     this.#say(say("deleted"));
     if (next) this.#show(next);
     else this.dialog.close();
@@ -214,15 +225,26 @@ export class Viewer {
   }
 
   #closed() {
+    // Opened again before this was told.
+    if (this.dialog.open) return;
+    this.isShown = false;
     byId("viewer-word").replaceChildren();
     this.image.removeAttribute("src");
-    if (history.state?.isViewer) history.back();
+    this.isLeaving = Boolean(history.state?.isViewer);
+    if (this.isLeaving) history.back();
     else history.replaceState(history.state, "", location.pathname + location.search);
     if (!this.isUsing && this.item) this.gallery.grid.focus(this.item.id);
     this.isUsing = false;
   }
 
   #wentBack() {
+    if (this.isLeaving) {
+      const { next } = this;
+      this.isLeaving = false;
+      this.next = null;
+      if (next) this.open(this.gallery.items.indexOf(next));
+      return;
+    }
     if (!location.hash && this.dialog.open) this.dialog.close();
     else if (location.hash && !this.dialog.open) this.openNamed();
   }
