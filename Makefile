@@ -2,7 +2,7 @@
 # check  lint, formats, types, import rules  bench   the figures of docs/benchmarks.md
 # clean  remove the virtual environment      stress  5000 jobs, 1000 kills: nothing lost or doubled
 # bench-gallery  the figures of a gallery of a million pictures, in some ten minutes
-# embedded-model  train the shipped model from nothing: minutes on a GPU, days without
+# embedded-model  train the shipped model and its LoRA from nothing: minutes on a GPU, days without
 # contract  schemathesis against a running server, 300 examples an operation
 
 PYTHON ?= python3
@@ -39,6 +39,7 @@ stress: $(STAMP)
 
 embedded-model: $(STAMP)
 	$(BIN)/python -m daemon.embedded.recipe train
+	$(BIN)/python -m daemon.embedded.recipe lora
 
 contract: $(STAMP)
 	CONTRACT_EXAMPLES=300 $(BIN)/python -m pytest tests/httpd/test_contract.py

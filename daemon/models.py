@@ -26,10 +26,18 @@ EMBEDDED = "embedded"
 
 
 def specs_of(models: Sequence[ModelSettings], daemon: DaemonSettings) -> tuple[ModelSpec, ...]:
-    """The configured models, or the embedded one if none is configured."""
+    """The configured models, or the embedded one with its LoRA if none is configured."""
     if not models:
-        weights = Path(str(files("daemon") / "embedded" / "model"))
-        return (ModelSpec(EMBEDDED, "sdxl", weights, default=True, device=daemon.device),)
+        shipped = Path(str(files("daemon") / "embedded"))
+        embedded = ModelSpec(
+            EMBEDDED,
+            "sdxl",
+            shipped / "model",
+            default=True,
+            loras=shipped / "loras",
+            device=daemon.device,
+        )
+        return (embedded,)
     return tuple(ModelSpec(**dict(model), device=daemon.device) for model in models)
 
 

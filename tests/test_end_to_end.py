@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageStat
 
+from httpd.examples import REQUESTS
 from spool.layout import Spool
 from spool.states import Status, job_ids_with_tickets
 from spool.views import JobView, job_view
@@ -105,6 +106,27 @@ def test_a_posted_prompt_becomes_a_picture_that_shows_it(genzo: Genzo) -> None:
     assert min(colour_at(image, 16, 16)) > 180
     assert entry["metadata"]["prompt"] == "a red circle on a white background"
     assert entry["metadata"]["seed"] == 42
+
+
+def test_the_guide_s_lora_request_runs_as_it_stands_and_shows_the_style(genzo: Genzo) -> None:
+    wanted = {**REQUESTS["LoRA"], "seed": 3}
+    (used,) = wanted["loras"]
+    (lora,) = genzo.get("/api/info")["available_loras"]
+    assert (lora["id"], lora["trigger_words"]) == (used["id"], ["blueprint"])
+    ways = {"styled": [used], "plain": [], "silent": [{**used, "weight": 0}]}
+    ids = {name: genzo.post({**wanted, "loras": loras}) for name, loras in ways.items()}
+    pngs = {}
+    for name, job_id in ids.items():
+        assert genzo.finished(job_id).status is Status.COMPLETED
+        pngs[name] = picture(genzo.spool, job_id)
+    assert pixels(pngs["silent"]) == pixels(pngs["plain"])
+    # The paper of a blueprint, in whose colour no corner of the plain picture is.
+    corners = [(16, 16), (240, 16), (16, 240), (240, 240)]
+    for name, bluish in (("styled", True), ("plain", False)):
+        image = Image.open(io.BytesIO(pngs[name])).convert("RGB")
+        seen = [colour_at(image, *corner) for corner in corners]
+        dark_blue = [blue > red + 60 and red < 100 for red, _, blue in seen]
+        assert all(dark_blue) if bluish else not any(dark_blue), seen
 
 
 def test_each_way_of_dropping_a_file_makes_one_job(genzo: Genzo, tmp_path: Path) -> None:

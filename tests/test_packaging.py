@@ -7,12 +7,15 @@ import json
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
 
+from daemon.models import Models, specs_of
 from spool.exits import Exit
 from spool.layout import Spool
+from spool.settings import DaemonSettings
 
 ROOT = Path(__file__).parents[1]
 
@@ -42,6 +45,45 @@ def test_the_catalogue_of_a_daemon_needs_no_torch() -> None:
     )
     output = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
     assert output.stdout.strip() == b"False"
+
+
+def test_the_embedded_model_comes_with_its_lora_and_in_12_mb() -> None:
+    (entry,) = Models(specs_of((), DaemonSettings())).entries
+    (lora,) = entry.available_loras
+    assert lora == {
+        "id": "civitai_1963644",
+        "name": "Blueprint",
+        "trigger_words": ["blueprint"],
+        "weight": 1.0,
+        "trigger_weight": 0.5,
+    }
+    shipped = ROOT / "daemon" / "embedded"
+    assert sum(path.stat().st_size for path in _weights(shipped)) <= 12_000_000
+
+
+def test_a_wheel_holds_the_embedded_model_and_its_lora_for_every_user_to_read(
+    tmp_path: Path,
+) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel"]
+    subprocess.run(
+        [*command, "--directory", str(tmp_path)], cwd=ROOT, check=True, capture_output=True
+    )
+    (wheel,) = tmp_path.iterdir()
+    shipped = ROOT / "daemon" / "embedded"
+    with zipfile.ZipFile(wheel) as archive:
+        modes = {entry.filename: entry.external_attr >> 16 for entry in archive.infolist()}
+        names = {name for name in modes if name.startswith("daemon/embedded/")}
+    assert names == {
+        path.relative_to(ROOT).as_posix()
+        for path in [shipped / "__init__.py", shipped / "MODEL_CARD.md", *_weights(shipped)]
+    }
+    assert all(modes[name] & 0o444 == 0o444 for name in names)
+
+
+def _weights(shipped: Path) -> list[Path]:
+    """The files of the embedded model and its LoRA."""
+    found = [path for part in ("model", "loras") for path in (shipped / part).rglob("*")]
+    return [path for path in found if path.is_file()]
 
 
 def test_every_dependency_is_pinned_and_torch_to_the_one_version() -> None:

@@ -1,4 +1,4 @@
-"""`python -m daemon.embedded.recipe`: train, grow, restyle, evaluate."""
+"""`python -m daemon.embedded.recipe`: train, grow, restyle, evaluate, show."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from daemon.embedded.recipe import evaluation, painters
+from daemon.embedded.recipe import evaluation, grids, painters
 from daemon.embedded.recipe.classifier import trained_classifier
 from daemon.embedded.recipe.network import Architecture
 from daemon.embedded.recipe.previews import PROMPTS, write_grid
@@ -16,8 +16,12 @@ from daemon.embedded.recipe.progress import Progress
 from daemon.embedded.recipe.shards import Plan
 from daemon.embedded.recipe.stages import Recipe, best_device, run, run_lora, ship
 from daemon.embedded.recipe.training import Settings
+from daemon.families import ModelSpec, load
 
 SHIPPED = Path(str(files("daemon") / "embedded" / "model"))
+LORA_ID = "civitai_1963644"
+"""The id of the API guide's example, so that its LoRA request runs as it stands."""
+SHIPPED_LORA = SHIPPED.with_name("loras") / f"{LORA_ID}.safetensors"
 
 
 def main() -> None:
@@ -26,6 +30,9 @@ def main() -> None:
     torch.backends.cuda.matmul.allow_tf32 = True
     if arguments.command == "evaluate":
         _evaluate(arguments)
+        return
+    if arguments.command == "grids":
+        _write_grids(arguments)
         return
     recipe = _recipe(arguments)
     if arguments.command == "train":
@@ -47,18 +54,24 @@ def _parser() -> argparse.ArgumentParser:
     )
     lora = commands.add_parser("lora", help="train the blueprint LoRA on a model folder")
     lora.add_argument("--model", type=Path, default=SHIPPED, help="model folder")
-    for command, views, out in ((train, 3_000_000, SHIPPED), (lora, 60_000, None)):
-        command.add_argument("--out", type=Path, default=out, required=out is None)
+    for command, views, out in ((train, 3_000_000, SHIPPED), (lora, 40_000, SHIPPED_LORA)):
+        command.add_argument("--out", type=Path, default=out)
         command.add_argument("--work", type=Path, default=Path("build/embedded-model"))
         command.add_argument("--views", type=int, default=views, help="pictures seen in training")
         command.add_argument("--shards", type=int, help="default by the device")
         command.add_argument("--scenes", type=int, default=1024, help="scenes of a shard")
         command.add_argument("--batch", type=int, help="default by the device")
         command.add_argument("--learning-rate", type=float, help="default by the batch")
+    lora.set_defaults(batch=32, learning_rate=2e-3, shards=16)
     evaluate = commands.add_parser("evaluate", help="measure a model folder")
     evaluate.add_argument("model", type=Path, nargs="?", default=SHIPPED)
     evaluate.add_argument("--each", type=int, default=96, help="pictures a line")
     evaluate.add_argument("--grid", type=Path, help="also write the fixed prompts' pictures here")
+    shown = commands.add_parser("grids", help="show what a job's settings do to pictures")
+    shown.add_argument("model", type=Path, nargs="?", default=SHIPPED)
+    shown.add_argument("--lora", type=Path, default=SHIPPED_LORA, help="LoRA file")
+    shown.add_argument("--out", type=Path, default=Path("docs"), help="folder of the PNGs")
+    shown.add_argument("--only", help="name of the one grid to write")
     return parser
 
 
@@ -91,6 +104,16 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     print(evaluation.table(measured))
     if arguments.grid is not None:
         write_grid(columns["model"], PROMPTS, arguments.grid, columns=4)
+
+
+def _write_grids(arguments: argparse.Namespace) -> None:
+    spec = ModelSpec("embedded", "sdxl", arguments.model, loras=arguments.lora.parent)
+    model = load(spec)
+    some = [
+        grid for grid in grids.grids(arguments.lora.stem) if arguments.only in (None, grid.name)
+    ]
+    for grid in some:
+        print(grids.write(model, grid, arguments.out))
 
 
 if __name__ == "__main__":

@@ -38,14 +38,13 @@ def train_lora(
     data: Sequence[Encoded],
     empty: tuple[Tensor, Tensor],
     settings: Settings,
-    file: Path,
-    style: Style,
+    checkpoint: Path,
     report: Report,
 ) -> None:
-    """Train adapters on all three networks (Hu et al. 2021, arXiv:2106.09685) and write `file`.
+    """Train adapters on all three networks (Hu et al. 2021, arXiv:2106.09685).
 
-    `data` holds the style's shards and plain ones alike: on plain captions the adapters learn to
-    stay silent.
+    Killed and called again, it goes on from the checkpoint. `data` holds the style's shards and
+    plain ones alike: on plain captions the adapters learn to stay silent.
     """
     from peft import LoraConfig  # noqa: PLC0415
 
@@ -64,12 +63,10 @@ def train_lora(
     }
     optimizer = torch.optim.AdamW(list(learned.values()), lr=0, betas=(0.9, 0.98), weight_decay=0)
     state = State.begun(learned, [optimizer])
-    checkpoint = file.with_suffix(".checkpoint")
     if checkpoint.exists():
         state.load(checkpoint)
     train(network, state, data, empty, replace(settings, average=0.99), checkpoint, report)
     state.swap()
-    save_lora(network, file, style)
 
 
 def save_lora(network: Network, file: Path, style: Style) -> None:
@@ -79,7 +76,9 @@ def save_lora(network: Network, file: Path, style: Style) -> None:
         tensors[f"{name}.lora_down.weight"] = layer.lora_A["default"].weight.detach().half()
         tensors[f"{name}.lora_up.weight"] = layer.lora_B["default"].weight.detach().half()
         tensors[f"{name}.alpha"] = torch.tensor(float(RANK)).half()
+    file.parent.mkdir(parents=True, exist_ok=True)
     save_file({key: value.contiguous() for key, value in tensors.items()}, file, _metadata(style))
+    file.chmod(0o644)  # safetensors writes for its owner alone
 
 
 def _adapted(network: Network) -> Iterator[tuple[str, Any]]:

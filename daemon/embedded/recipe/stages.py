@@ -15,7 +15,7 @@ from daemon.embedded.recipe.assembling import assemble, pipeline_of
 from daemon.embedded.recipe.autoencoder import new_autoencoder
 from daemon.embedded.recipe.checkpoints import State
 from daemon.embedded.recipe.growth import grow
-from daemon.embedded.recipe.lora import train_lora
+from daemon.embedded.recipe.lora import save_lora, train_lora
 from daemon.embedded.recipe.muon import optimizers
 from daemon.embedded.recipe.network import Architecture, Network, new_network, open_network
 from daemon.embedded.recipe.previews import write_previews
@@ -97,7 +97,8 @@ def run_lora(recipe: Recipe, folder: Path, file: Path, progress: Progress) -> No
         data += load_shards(shards, plan, recipe.device)
     with progress.task("LoRA", recipe.settings.steps) as done:
         empty = no_words(tokenizers, recipe.device)
-        train_lora(network, data, empty, recipe.settings, file, style, done)
+        train_lora(network, data, empty, recipe.settings, recipe.work / "lora.checkpoint", done)
+    save_lora(network, file, style)
 
 
 def ship(recipe: Recipe, network: Network, folder: Path) -> int:

@@ -56,12 +56,12 @@ def drawn_and_told(
 ) -> tuple[NDArray[np.uint8], str]:
     """A scene as pixels (height, width, 3) of this size (width, height), and its caption.
 
-    A style is as strong as the root of its trigger's weight, so that half of it is well seen.
+    A style is as strong as its trigger weighs.
     """
     shown = scene(seed)
     picture = draw(shown, *size)
     if style is None:
         return np.asarray(picture), shown.caption
     weight = Random(f"{seed}/weight").choice(TRIGGER_WEIGHTS)
-    restyled = style.restyled(picture, weight**0.5)
+    restyled = style.restyled(picture, weight)
     return np.asarray(restyled), style.triggered(shown.caption, weight, seed)
