@@ -13,6 +13,17 @@ from hypothesis import settings
 settings.register_profile("genzo", deadline=None)
 settings.load_profile("genzo")
 
+_TESTS = Path(__file__).parent
+_RERUN = ("page", "systemd", "httpd", "test_demo.py", "test_end_to_end.py")
+"""Where tests drive browsers, booted machines and many processes, which share two cores."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those of `_RERUN` are run once more if they fail; the summary names each as RERUN."""
+    for item in items:
+        if item.path.relative_to(_TESTS).parts[0] in _RERUN:
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
 
 @pytest.fixture(autouse=True, scope="session")
 def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:

@@ -57,7 +57,6 @@ def demo(port: int) -> int:
             raise DemoError(f"a job did not complete\n{daemon.last_lines()}")
         print(f"Open {address}/")
         if sys.stdout.isatty():
-            print("Ctrl-C ends it.")
             _serve_until_interrupted(httpd, daemon)
     return 0
 
@@ -96,7 +95,8 @@ def _service(package: str, spool: Spool, home: Path, *arguments: str) -> Iterato
     command = [sys.executable, "-m", package, "--spool", str(spool.root), *arguments]
     with (
         log.open("wb") as output,
-        subprocess.Popen(command, stdout=output, stderr=output) as process,
+        # In a group of its own, since a terminal's Ctrl-C would end it before this program knows.
+        subprocess.Popen(command, stdout=output, stderr=output, process_group=0) as process,
     ):
         try:
             yield _Service(process, log)
@@ -149,6 +149,7 @@ def _post(url: str) -> str:
 
 def _serve_until_interrupted(*services: _Service) -> None:
     with contextlib.suppress(KeyboardInterrupt):
+        print("Ctrl-C ends it.")
         while True:
             for service in services:
                 service.check()

@@ -81,6 +81,13 @@ def field(page: Page, label: str) -> Locator:
     return page.locator("#form").get_by_label(label, exact=True)
 
 
+def unfold(page: Page) -> None:
+    """Open every part of the form, once it is a model's and not the one shown until then."""
+    expect(field(page, "Steps")).to_be_attached()
+    page.locator("details").evaluate_all("nodes => nodes.forEach((node) => (node.open = true))")
+    expect(field(page, "Steps")).to_be_visible()
+
+
 def submit(page: Page, prompt: str) -> None:
     """Write a prompt and send the job."""
     field(page, "Prompt").fill(prompt)

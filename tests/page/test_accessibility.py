@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.page.browsing import field, submit, tiles
+from tests.page.browsing import field, submit, tiles, unfold
 from tests.page.conftest import Visitor
 
 AXE = Path(__file__).parent / "axe/axe.min.js"
@@ -26,8 +26,7 @@ def test_axe_finds_nothing(visit: Visitor, scheme: str, settings: dict[str, Any]
     # The policy of the page forbids foreign scripts, axe's included.
     page = visit(color_scheme=scheme, bypass_csp=True, reduced_motion="reduce", **settings)
     expect(tiles(page).first).to_be_visible()
-    for details in page.locator("details").all():
-        details.evaluate("node => { node.open = true; }")
+    unfold(page)
     page.get_by_role("button", name="About Steps").click()
     assert _violations(page) == []
     field(page, "Steps").fill("1000")
@@ -61,8 +60,7 @@ def test_axe_finds_nothing_in_the_queue(visit: Visitor) -> None:
 def test_a_phone_shows_all_of_it_and_fingers_hit_it(visit: Visitor) -> None:
     page = visit(**PHONE)
     expect(tiles(page).first).to_be_visible()
-    for details in page.locator("details").all():
-        details.evaluate("node => { node.open = true; }")
+    unfold(page)
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     small = page.evaluate(
         """(least) => [...document.querySelectorAll("button, select, summary, .shapes label")]
