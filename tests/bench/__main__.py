@@ -12,6 +12,7 @@ from tests.bench.gallery import gallery_figures
 from tests.bench.latency import claim_latencies_ms, stream_latencies_ms
 from tests.bench.memory import resident_bytes
 from tests.bench.page import scroll
+from tests.bench.recovery import recovery_line
 from tests.bench.statistics import median_interval, quantile
 from tests.bench.streams import EVENTS_A_SECOND, faults_of_kills, idle_bytes, load
 from tests.bench.throughput import ratios
@@ -27,7 +28,7 @@ _LISTENERS, _IDLE, _SURVIVORS = 2000, 5000, 500
 
 
 def main() -> None:
-    """Take all figures; some twelve minutes on two cores."""
+    """Take all figures; some fourteen minutes on two cores."""
     with tempfile.TemporaryDirectory(prefix="genzo-bench-") as home:
         for name, steps, size_px, jobs, bound in _LOADS:
             low, middle, high = median_interval(
@@ -47,6 +48,7 @@ def main() -> None:
                 f"90 % {quantile(latencies, 0.9):.2f} ms of {len(latencies)} (under {bound} ms)",
                 flush=True,
             )
+        print(recovery_line(Path(home) / "recovery"), flush=True)
         for name, seconds, size in costs():
             print(
                 f"{name} against PNG, sixteen pictures of the embedded model: "

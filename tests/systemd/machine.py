@@ -94,6 +94,8 @@ _BEFORE = "set -e\nexport PATH=/opt/python/bin:$PATH PYTHONPATH=/opt/packages\n"
 # The old setuptools of a new environment would hide the one that torch needs.
 _AFTER = """env -u PYTHONPATH /opt/genzo/bin/pip uninstall --quiet --yes setuptools
 echo /opt/packages > "$(echo /opt/genzo/lib/python3*/site-packages)/packages.pth"
+# pip would have compiled them; the services may not.
+/opt/genzo/bin/python -c "from diffusers import StableDiffusionXLPipeline"
 """
 
 
