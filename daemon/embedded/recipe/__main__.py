@@ -10,6 +10,7 @@ import torch
 
 from daemon.embedded.recipe import evaluation, grids, painters
 from daemon.embedded.recipe.classifier import trained_classifier
+from daemon.embedded.recipe.free_wording import evaluate_free_wording
 from daemon.embedded.recipe.network import Architecture
 from daemon.embedded.recipe.previews import PROMPTS, write_grid
 from daemon.embedded.recipe.progress import Progress
@@ -99,6 +100,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     }
     measured = {
         name: evaluation.evaluate(paint, classifier, arguments.each)
+        | evaluate_free_wording(paint, classifier)
         for name, paint in columns.items()
     }
     print(evaluation.table(measured))
